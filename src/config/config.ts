@@ -1,0 +1,58 @@
+import { type Environment, type Requirement, readEnvironment } from './env.ts';
+import type { Secret } from './secrets.ts';
+
+/** How this process was asked to run. Frozen; times are milliseconds. */
+export interface Settings {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly logLevel: Environment['LOG_LEVEL'];
+  readonly poolSize: number;
+  readonly requestTimeoutMs: number;
+  /** Never more than `requestTimeoutMs`. */
+  readonly connectTimeoutMs: number;
+  /** Undefined when NODE_ENV is not set, which stands for no mode at all, least of all development. */
+  readonly nodeEnv: Environment['NODE_ENV'];
+}
+
+/** The settings with the secrets; one that the command named as a requirement is always there. */
+export type Config<Requirements extends readonly Requirement[] = readonly []> = Settings & {
+  readonly databaseUrl: Required<Requirements, 'database'>;
+  readonly journalKey: Required<Requirements, 'journalKey'>;
+};
+
+// A list whose length is not known while compiling promises nothing about its members.
+type Required<
+  Requirements extends readonly Requirement[],
+  Name extends Requirement,
+> = number extends Requirements['length']
+  ? Secret | undefined
+  : Name extends Requirements[number]
+    ? Secret
+    : Secret | undefined;
+
+const usualConnectTimeoutMs = 1000;
+
+/**
+ * The configuration of this process, or of the environment given. Throws a ConfigurationError (`env.ts`) that lists
+ * every problem at once and prints no secret.
+ */
+export function loadConfig<const Requirements extends readonly Requirement[]>(
+  requirements: Requirements,
+  environment?: NodeJS.ProcessEnv,
+): Config<Requirements> {
+  const read = readEnvironment(requirements, environment);
+  const config: Config = {
+    host: read.HOST,
+    port: read.PORT,
+    databaseUrl: read.DATABASE_URL,
+    journalKey: read.ROLECALL_JOURNAL_KEY,
+    logLevel: read.LOG_LEVEL,
+    poolSize: read.ROLECALL_POOL_SIZE,
+    requestTimeoutMs: read.ROLECALL_REQUEST_TIMEOUT_MS,
+    connectTimeoutMs:
+      read.ROLECALL_CONNECT_TIMEOUT_MS ?? Math.min(usualConnectTimeoutMs, read.ROLECALL_REQUEST_TIMEOUT_MS),
+    nodeEnv: read.NODE_ENV,
+  };
+  return Object.freeze(config) as Config<Requirements>;
+}

@@ -1,0 +1,132 @@
+import { z } from 'zod';
+import { databaseForm, databaseUrlProblem, journalKeyForm, journalKeyProblem, Secret } from './secrets.ts';
+
+/** What a command cannot do without. */
+export type Requirement = 'database' | 'journalKey';
+
+/** The environment is not one Rolecall can run in. Every problem is a sentence for people; no secret is in any. */
+export class ConfigurationError extends Error {
+  override readonly name = 'ConfigurationError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(['The configuration is not usable:', ...problems].join('\n- '));
+    this.problems = problems;
+  }
+}
+
+/** Every variable Rolecall reads, for the table of the README. */
+export const variables: readonly { name: string; meaning: string; default: string; secret: boolean }[] = [
+  variable('HOST', 'address to listen on', '127.0.0.1'),
+  variable('PORT', 'port to listen on, 0-65535; 0 takes any free one', '3000'),
+  secret('DATABASE_URL', databaseForm),
+  secret('ROLECALL_JOURNAL_KEY', `the key that seals the journal, needed to write, ${journalKeyForm}`),
+  variable('LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent', 'info'),
+  variable('ROLECALL_POOL_SIZE', 'database connections of one process, 1-100', '10'),
+  variable('ROLECALL_REQUEST_TIMEOUT_MS', 'milliseconds until a request is given up, 100-60000', '2000'),
+  variable(
+    'ROLECALL_CONNECT_TIMEOUT_MS',
+    'milliseconds until connecting to the database is given up, 100 to ROLECALL_REQUEST_TIMEOUT_MS',
+    '1000, or ROLECALL_REQUEST_TIMEOUT_MS where that is less',
+  ),
+  variable('NODE_ENV', 'development, production or test; left out means none of them', ''),
+];
+
+const schema = z
+  .object({
+    HOST: z
+      .string()
+      .regex(/^[\w.:%-]+$/, 'HOST must be a host name or an IP address')
+      .default('127.0.0.1'),
+    PORT: wholeNumber('PORT', 0, 65_535).default(3000),
+    DATABASE_URL: secretText(databaseUrlProblem).optional(),
+    ROLECALL_JOURNAL_KEY: secretText(journalKeyProblem).optional(),
+    LOG_LEVEL: oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default(
+      'info',
+    ),
+    ROLECALL_POOL_SIZE: wholeNumber('ROLECALL_POOL_SIZE', 1, 100).default(10),
+    ROLECALL_REQUEST_TIMEOUT_MS: wholeNumber('ROLECALL_REQUEST_TIMEOUT_MS', 100, 60_000).default(2000),
+    ROLECALL_CONNECT_TIMEOUT_MS: wholeNumber('ROLECALL_CONNECT_TIMEOUT_MS', 100, 60_000).optional(),
+    NODE_ENV: oneOf('NODE_ENV', ['development', 'production', 'test']).optional(),
+  })
+  .refine((read) => !isMore(read.ROLECALL_CONNECT_TIMEOUT_MS, read.ROLECALL_REQUEST_TIMEOUT_MS), {
+    error: 'ROLECALL_CONNECT_TIMEOUT_MS must be at most ROLECALL_REQUEST_TIMEOUT_MS',
+    when: () => true,
+  });
+
+/** The variables as they were read, defaults filled in. */
+export type Environment = z.output<typeof schema>;
+
+const missing: readonly { requirement: Requirement; name: keyof Environment; problem: string }[] = [
+  {
+    requirement: 'database',
+    name: 'DATABASE_URL',
+    problem: `DATABASE_URL is not set: ${databaseForm}`,
+  },
+  {
+    requirement: 'journalKey',
+    name: 'ROLECALL_JOURNAL_KEY',
+    problem: `ROLECALL_JOURNAL_KEY is not set: the key that seals the journal, ${journalKeyForm}`,
+  },
+];
+
+/**
+ * Reads and checks every variable; an empty one counts as not set. Throws a ConfigurationError with all problems at
+ * once: values out of bounds, requirements that are missing, and `ROLECALL_` variables nobody reads.
+ */
+export function readEnvironment(
+  requirements: readonly Requirement[],
+  environment: NodeJS.ProcessEnv = process.env,
+): Environment {
+  const set = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  );
+  const read = schema.safeParse(set);
+  const problems = [
+    ...missing
+      .filter(({ requirement, name }) => requirements.includes(requirement) && set[name] === undefined)
+      .map(({ problem }) => problem),
+    ...(read.error?.issues ?? []).map((issue) => issue.message),
+    ...Object.keys(set)
+      .filter((name) => name.startsWith('ROLECALL_') && !(name in schema.shape))
+      .map((name) => `${name} is not a variable of Rolecall`),
+  ];
+  if (!read.success || problems.length > 0) throw new ConfigurationError(problems);
+  return read.data;
+}
+
+function variable(name: string, meaning: string, otherwise: string) {
+  return { name, meaning, default: otherwise, secret: false };
+}
+
+function secret(name: string, meaning: string) {
+  return { name, meaning, default: '', secret: true };
+}
+
+function wholeNumber(name: string, least: number, most: number) {
+  return z
+    .string()
+    .refine((text) => /^\d+$/.test(text) && Number(text) >= least && Number(text) <= most, {
+      error: `${name} must be a whole number from ${least} to ${most}`,
+    })
+    .transform(Number);
+}
+
+function secretText(problemOf: (text: string) => string | undefined) {
+  return z
+    .string()
+    .superRefine((text, context) => {
+      const problem = problemOf(text);
+      if (problem !== undefined) context.addIssue(problem);
+    })
+    .transform((text) => new Secret(text));
+}
+
+function oneOf<const Choice extends string>(name: string, choices: readonly Choice[]) {
+  return z.enum(choices, `${name} must be one of ${choices.join(', ')}`);
+}
+
+// The check runs whatever else is wrong, and then sees the text of a number that could not be read.
+function isMore(one: unknown, other: unknown): boolean {
+  return typeof one === 'number' && typeof other === 'number' && one > other;
+}
