@@ -1,0 +1,96 @@
+import type { Exception, Grant } from '../grants.ts';
+import type { Instant, PermissionSlug, RoleKey, Scope } from '../ids.ts';
+import { covers } from '../scopes.ts';
+import type { Catalogue } from './catalogue.ts';
+import { decide, holds, type UserAccess } from './decide.ts';
+
+/** What a user may do in one scope, both lists sorted bytewise. */
+export interface EffectiveAccess {
+  readonly permissions: readonly PermissionSlug[];
+  readonly roles: readonly RoleKey[];
+}
+
+const nothing: EffectiveAccess = { permissions: [], roles: [] };
+
+/**
+ * Every permission that `decide` would allow, and every role that counts, in one scope at one instant. A permission is
+ * in the list if and only if `decide` allows it: the property tests hold the two together.
+ */
+export function effectiveAccess(
+  catalogue: Catalogue,
+  user: UserAccess,
+  scope: Scope,
+  at: Instant,
+): EffectiveAccess {
+  if (!user.active) return nothing;
+  const roles = new Set<RoleKey>();
+  const permissions = new Set<PermissionSlug>();
+  for (const grant of user.grants) {
+    if (!holds(grant, scope, at)) continue;
+    for (const role of catalogue.closureOf(grant.role)) roles.add(role);
+    for (const permission of catalogue.permissionsOf(grant.role)) permissions.add(permission);
+  }
+  const exceptions = user.exceptions.filter((exception) => holds(exception, scope, at));
+  for (const { effect, permission } of exceptions)
+    if (effect === 'allow' && catalogue.isRegistered(permission)) permissions.add(permission);
+  for (const { effect, permission } of exceptions) if (effect === 'deny') permissions.delete(permission);
+  return { permissions: [...permissions].sort(), roles: [...roles].sort() };
+}
+
+/**
+ * The next instant after `at` at which `effectiveAccess` in this scope changes by itself because something starts or
+ * expires; null if it never does. Boundaries that change nothing (another grant gives the same) are passed over.
+ */
+export function nextChange(
+  catalogue: Catalogue,
+  user: UserAccess,
+  scope: Scope,
+  at: Instant,
+): Instant | null {
+  if (!user.active) return null;
+  const relevant: UserAccess = {
+    active: true,
+    grants: user.grants.filter((grant) => covers(grant.scope, scope)),
+    exceptions: user.exceptions.filter((exception) => covers(exception.scope, scope)),
+  };
+  const now = JSON.stringify(effectiveAccess(catalogue, relevant, scope, at));
+  for (const boundary of boundariesAfter([...relevant.grants, ...relevant.exceptions], at))
+    if (JSON.stringify(effectiveAccess(catalogue, relevant, scope, boundary)) !== now) return boundary;
+  return null;
+}
+
+/**
+ * The scopes at which the user holds a permission, or with `null` anything at all, as they were granted: a scope listed
+ * here stands for everything below it except what `denied` lists.
+ */
+export function scopesOf(
+  catalogue: Catalogue,
+  user: UserAccess,
+  permission: PermissionSlug | null,
+  at: Instant,
+): { readonly scopes: readonly Scope[]; readonly denied: readonly Scope[] } {
+  const concerned = user.exceptions.filter(
+    (exception) => permission === null || exception.permission === permission,
+  );
+  const named = new Set([...user.grants, ...concerned].map((held) => held.scope));
+  const holdsAt = (scope: Scope) =>
+    permission === null
+      ? effectiveAccess(catalogue, user, scope, at).permissions.length > 0
+      : decide(catalogue, user, permission, scope, at).allowed;
+  const denies = concerned.filter(
+    (exception) => exception.effect === 'deny' && holds(exception, exception.scope, at),
+  );
+  return {
+    scopes: [...named].filter(holdsAt).sort(),
+    denied: permission === null ? [] : [...new Set(denies.map((exception) => exception.scope))].sort(),
+  };
+}
+
+function boundariesAfter(held: readonly (Grant | Exception)[], at: Instant): readonly Instant[] {
+  const instants = new Set<Instant>();
+  for (const { startsAt, expiresAt } of held) {
+    if (startsAt !== null && startsAt > at) instants.add(startsAt);
+    if (expiresAt !== null && expiresAt > at) instants.add(expiresAt);
+  }
+  return [...instants].sort((a, b) => a - b);
+}

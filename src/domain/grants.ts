@@ -1,0 +1,33 @@
+import type { Instant, PermissionSlug, RoleKey, Scope } from './ids.ts';
+
+/** When something holds: from `startsAt` (included) to `expiresAt` (not included), each only if set. */
+export interface Window {
+  readonly startsAt: Instant | null;
+  readonly expiresAt: Instant | null;
+}
+
+export interface Grant extends Window {
+  readonly role: RoleKey;
+  readonly scope: Scope;
+}
+
+export type Effect = 'allow' | 'deny';
+
+/** A permission given to or withheld from one user directly. */
+export interface Exception extends Window {
+  readonly permission: PermissionSlug;
+  readonly scope: Scope;
+  readonly effect: Effect;
+}
+
+export function inForce(window: Window, at: Instant): boolean {
+  return startOf(window) <= at && at < endOf(window);
+}
+
+export function startOf(window: Window): Instant {
+  return window.startsAt ?? Number.NEGATIVE_INFINITY;
+}
+
+export function endOf(window: Window): Instant {
+  return window.expiresAt ?? Number.POSITIVE_INFINITY;
+}

@@ -1,0 +1,26 @@
+import type { PermissionSlug, UserId } from './ids.ts';
+import type { Actor } from './journal-entries.ts';
+
+/** A user as whom somebody acts by a verified credential. */
+export interface Principal {
+  readonly kind: 'user';
+  readonly userId: UserId;
+  readonly userPk: number;
+  readonly credentialPk: number;
+  /** The permissions that the credential is narrowed to, or null for all that the user has. */
+  readonly narrowedTo: ReadonlySet<PermissionSlug> | null;
+}
+
+/** Whoever runs the command line on the database: recorded, not guarded. */
+export interface Operator {
+  readonly kind: 'operator';
+}
+
+export type Caller = Principal | Operator;
+
+/** How the journal names a caller. */
+export function actorOf(caller: Caller): Actor {
+  return caller.kind === 'operator'
+    ? { kind: 'operator' }
+    : { kind: 'user', userPk: caller.userPk, credentialPk: caller.credentialPk };
+}
