@@ -1,0 +1,8 @@
+import { defineConfig } from 'drizzle-kit';
+
+export default defineConfig({
+  dialect: 'postgresql',
+  schema: './src/storage/schema/index.ts',
+  out: './drizzle',
+  schemaFilter: ['rolecall'],
+});

@@ -1,0 +1,107 @@
+import { and, asc, eq, gt, sql as raw } from 'drizzle-orm';
+import type { PermissionSlug, UserId } from '../domain/ids.ts';
+import type { ChangeHandle, ReadHandle, Sql } from './database.ts';
+import { apiKeys } from './schema/api-keys.ts';
+import { users } from './schema/users.ts';
+
+export interface ApiKeyRow {
+  readonly pk: number;
+  readonly id: string;
+  readonly user: UserId;
+  readonly name: string;
+  readonly permissions: readonly PermissionSlug[] | null;
+  readonly expiresAt: number | null;
+  readonly revokedAt: number | null;
+  readonly createdAt: number;
+}
+
+/** What authentication needs to know about a key. */
+export interface CredentialRow {
+  readonly credentialPk: number;
+  readonly userPk: number;
+  readonly userId: UserId;
+  readonly userActive: boolean;
+  readonly secretHash: Buffer;
+  readonly permissions: readonly PermissionSlug[] | null;
+  /** Neither revoked nor expired, by the primary's clock. */
+  readonly valid: boolean;
+}
+
+export async function findCredential(sql: Sql, id: string): Promise<CredentialRow | undefined> {
+  const [row] = await sql<(CredentialRow & { credentialPk: string; userPk: string })[]>`
+    select k.pk as "credentialPk", u.pk as "userPk", u.id as "userId", u.active as "userActive",
+      k.secret_hash as "secretHash", k.permissions,
+      k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp()) as valid
+    from rolecall.api_keys as k join rolecall.users as u on u.pk = k.user_pk
+    where k.id = ${id}`;
+  return row && { ...row, credentialPk: Number(row.credentialPk), userPk: Number(row.userPk) };
+}
+
+function selectKeys({ db }: ReadHandle) {
+  return db
+    .select({
+      pk: apiKeys.pk,
+      id: apiKeys.id,
+      user: users.id,
+      name: apiKeys.name,
+      permissions: apiKeys.permissions,
+      expiresAt: apiKeys.expiresAt,
+      revokedAt: apiKeys.revokedAt,
+      createdAt: apiKeys.createdAt,
+    })
+    .from(apiKeys)
+    .innerJoin(users, eq(users.pk, apiKeys.userPk));
+}
+
+export async function findApiKey(handle: ReadHandle, id: string): Promise<ApiKeyRow | undefined> {
+  const [row] = await selectKeys(handle).where(eq(apiKeys.id, id));
+  return row as ApiKeyRow | undefined;
+}
+
+export async function listApiKeys(
+  handle: ReadHandle,
+  filter: { readonly user?: UserId | undefined },
+  after: string | null,
+  limit: number,
+): Promise<readonly ApiKeyRow[]> {
+  const rows = await selectKeys(handle)
+    .where(
+      and(
+        after === null ? undefined : gt(apiKeys.id, after),
+        filter.user === undefined ? undefined : eq(users.id, filter.user),
+      ),
+    )
+    .orderBy(asc(apiKeys.id))
+    .limit(limit + 1);
+  return rows as ApiKeyRow[];
+}
+
+export async function apiKeysOfUser(handle: ReadHandle, userPk: number): Promise<readonly ApiKeyRow[]> {
+  const rows = await selectKeys(handle).where(eq(apiKeys.userPk, userPk)).orderBy(asc(apiKeys.id));
+  return rows as ApiKeyRow[];
+}
+
+export async function insertApiKey(
+  handle: ChangeHandle,
+  key: {
+    readonly id: string;
+    readonly userPk: number;
+    readonly name: string;
+    readonly secretHash: Buffer;
+    readonly permissions: readonly PermissionSlug[] | null;
+    readonly expiresAt: number | null;
+    readonly createdBy: number | null;
+  },
+): Promise<ApiKeyRow> {
+  await handle.db.insert(apiKeys).values({ ...key, permissions: key.permissions && [...key.permissions] });
+  return (await findApiKey(handle, key.id)) as ApiKeyRow;
+}
+
+export async function revokeApiKey({ db }: ChangeHandle, pk: number): Promise<void> {
+  await db.update(apiKeys).set({ revokedAt: raw`now()` }).where(eq(apiKeys.pk, pk));
+}
+
+/** Takes away every key of a user who is being deleted; each has its entry in the record. */
+export async function deleteApiKeysOf({ db }: ChangeHandle, userPk: number): Promise<void> {
+  await db.delete(apiKeys).where(eq(apiKeys.userPk, userPk));
+}

@@ -1,0 +1,56 @@
+import postgres from 'postgres';
+import { type ErrorCode, RolecallError } from '../domain/errors.ts';
+import { unavailable } from './deadline.ts';
+
+/** What each named constraint protects, said to the caller. Order and spelling follow `storage/schema`. */
+const constraints: Record<string, readonly [ErrorCode, string]> = {
+  users_id_key: ['user_exists', 'a user with this id exists'],
+  users_email_key: ['email_taken', 'another user has this e-mail address'],
+  identities_issuer_subject_key: ['identity_taken', 'this identity belongs to another user'],
+  roles_key_key: ['role_exists', 'a role with this key exists'],
+  permissions_slug_key: ['slug_collision', 'another permission already has this slug'],
+};
+
+/** Failures of the connection or the server's willingness, not of the statement. */
+const unavailableStates =
+  /^(08...|57P0[123]|57014|53...|55P03|25P0[34]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E[A-Z]+)$/;
+/** The schema is not there, or not the one this release expects. */
+const notReadyStates = /^(3F000|42P01|42703|42883)$/;
+
+/** The driver's error inside whatever the query builder wrapped around it. */
+function driverError(error: unknown): (Error & { code?: string; constraint_name?: string }) | undefined {
+  for (let inner = error; inner instanceof Error; inner = inner.cause)
+    if (!(inner instanceof RolecallError) && (inner instanceof postgres.PostgresError || 'code' in inner))
+      return inner as Error & { code?: string; constraint_name?: string };
+  return undefined;
+}
+
+/** SQLSTATE or the driver's or system's own code, if the error has one. */
+export function stateOf(error: unknown): string | undefined {
+  const code = driverError(error)?.code;
+  return typeof code === 'string' ? code : undefined;
+}
+
+/**
+ * Turns whatever the driver threw into an error with one of our codes. The original is kept as the cause, for the log
+ * only. This is the one place that knows SQLSTATE and constraint names.
+ */
+export function toRolecallError(error: unknown): RolecallError {
+  if (error instanceof RolecallError) return error;
+  const state = stateOf(error) ?? '';
+  const constraint = constraints[driverError(error)?.constraint_name ?? ''];
+  if (constraint) return new RolecallError(constraint[0], constraint[1], { cause: error });
+  if (notReadyStates.test(state))
+    return new RolecallError(
+      'not_ready',
+      'the database lacks the tables of this release; `rolecall migrate status` says which steps are pending',
+      { cause: error, retryAfter: 5 },
+    );
+  if (unavailableStates.test(state)) return unavailable('the database does not answer', error);
+  return new RolecallError('internal', 'something went wrong inside the service', { cause: error });
+}
+
+/** Serialization failure, deadlock, and connections lost before anything was committed: safe to run again. */
+export function mayRetry(error: unknown): boolean {
+  return /^(40001|40P01|08...|57P0[123]|CONNECTION_.*|ECONNRESET|EPIPE)$/.test(stateOf(error) ?? '');
+}

@@ -1,0 +1,108 @@
+import { and, asc, eq, sql as raw } from 'drizzle-orm';
+import type { Effect, Window } from '../domain/grants.ts';
+import type { PermissionSlug, Scope, UserId } from '../domain/ids.ts';
+import type { ChangeHandle, ReadHandle } from './database.ts';
+import { permissions } from './schema/permissions.ts';
+import { userPermissions } from './schema/user-permissions.ts';
+import { users } from './schema/users.ts';
+
+export interface ExceptionTerms extends Window {
+  readonly effect: Effect;
+  readonly reason: string | null;
+}
+
+export interface ExceptionRow extends ExceptionTerms {
+  readonly pk: number;
+  readonly user: UserId;
+  readonly permission: PermissionSlug;
+  readonly permissionPk: number;
+  readonly scope: Scope;
+  readonly grantedBy: string | null;
+  readonly grantedAt: number;
+}
+
+export interface ExceptionPlace {
+  readonly userPk: number;
+  readonly permissionPk: number;
+  readonly scope: Scope;
+}
+
+const granterName = raw<string | null>`coalesce(
+  (select id from rolecall.users as granter where granter.pk = ${userPermissions.grantedBy}),
+  (select value from rolecall.personal where user_pk = ${userPermissions.grantedBy} and field = 'id' limit 1))`;
+
+function selectExceptions({ db }: ReadHandle) {
+  return db
+    .select({
+      pk: userPermissions.pk,
+      user: users.id,
+      permission: permissions.slug,
+      permissionPk: userPermissions.permissionPk,
+      scope: userPermissions.scope,
+      effect: userPermissions.effect,
+      startsAt: userPermissions.startsAt,
+      expiresAt: userPermissions.expiresAt,
+      reason: userPermissions.reason,
+      grantedBy: granterName,
+      grantedAt: userPermissions.grantedAt,
+    })
+    .from(userPermissions)
+    .innerJoin(users, eq(users.pk, userPermissions.userPk))
+    .innerJoin(permissions, eq(permissions.pk, userPermissions.permissionPk));
+}
+
+export async function findException(
+  handle: ReadHandle,
+  place: ExceptionPlace,
+): Promise<ExceptionRow | undefined> {
+  const [row] = await selectExceptions(handle).where(
+    and(
+      eq(userPermissions.userPk, place.userPk),
+      eq(userPermissions.permissionPk, place.permissionPk),
+      eq(userPermissions.scope, place.scope),
+    ),
+  );
+  return row as ExceptionRow | undefined;
+}
+
+export async function exceptionsOfUser(handle: ReadHandle, userPk: number): Promise<readonly ExceptionRow[]> {
+  const rows = await selectExceptions(handle)
+    .where(eq(userPermissions.userPk, userPk))
+    .orderBy(asc(permissions.slug), asc(userPermissions.scope));
+  return rows as ExceptionRow[];
+}
+
+/** Makes the exception at this place, or gives the one that is there new terms. */
+export async function putException(
+  { db }: ChangeHandle,
+  place: ExceptionPlace,
+  terms: ExceptionTerms,
+  grantedBy: number | null,
+): Promise<void> {
+  const given = { ...terms, grantedBy };
+  await db
+    .insert(userPermissions)
+    .values({ ...place, ...given })
+    .onConflictDoUpdate({
+      target: [userPermissions.userPk, userPermissions.permissionPk, userPermissions.scope],
+      set: { ...given, grantedAt: raw`now()` },
+    });
+}
+
+export async function deleteException({ db }: ChangeHandle, pk: number): Promise<void> {
+  await db.delete(userPermissions).where(eq(userPermissions.pk, pk));
+}
+
+/** Ends every exception of a permission that is being retired. Returns what ended, with the users' keys. */
+export async function closeExceptionsOfPermission(
+  handle: ChangeHandle,
+  permissionPk: number,
+): Promise<readonly (ExceptionRow & { readonly userPk: number })[]> {
+  const rows = await selectExceptions(handle).where(eq(userPermissions.permissionPk, permissionPk));
+  const gone = await handle.db
+    .delete(userPermissions)
+    .where(eq(userPermissions.permissionPk, permissionPk))
+    .returning({ pk: userPermissions.pk, userPk: userPermissions.userPk });
+  const userPkOf = new Map(gone.map((row) => [row.pk, row.userPk]));
+  return rows.map((row) => ({ ...(row as ExceptionRow), userPk: userPkOf.get(row.pk) as number }));
+}

@@ -1,0 +1,159 @@
+import { and, asc, eq, sql as raw } from 'drizzle-orm';
+import type { Window } from '../domain/grants.ts';
+import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import type { ChangeHandle, ReadHandle } from './database.ts';
+import { roles } from './schema/roles.ts';
+import { userRoles } from './schema/user-roles.ts';
+import { users } from './schema/users.ts';
+
+export interface GrantTerms extends Window {
+  readonly reason: string | null;
+}
+
+/** A grant as people read it. `grantedBy` is null when the operator gave it. */
+export interface GrantRow extends GrantTerms {
+  readonly pk: number;
+  readonly userPk: number;
+  readonly user: UserId;
+  readonly role: RoleKey;
+  readonly rolePk: number;
+  readonly scope: Scope;
+  readonly origin: string;
+  readonly grantedBy: string | null;
+  readonly grantedAt: number;
+}
+
+export interface GrantPlace {
+  readonly userPk: number;
+  readonly rolePk: number;
+  readonly scope: Scope;
+}
+
+/** The name of whoever granted it: of somebody deleted since, what the record kept. */
+const granterName = raw<string | null>`coalesce(
+  (select id from rolecall.users as granter where granter.pk = ${userRoles.grantedBy}),
+  (select value from rolecall.personal where user_pk = ${userRoles.grantedBy} and field = 'id' limit 1))`;
+
+function selectGrants({ db }: ReadHandle) {
+  return db
+    .select({
+      pk: userRoles.pk,
+      userPk: userRoles.userPk,
+      user: users.id,
+      role: roles.key,
+      rolePk: userRoles.rolePk,
+      scope: userRoles.scope,
+      origin: userRoles.origin,
+      startsAt: userRoles.startsAt,
+      expiresAt: userRoles.expiresAt,
+      reason: userRoles.reason,
+      grantedBy: granterName,
+      grantedAt: userRoles.grantedAt,
+    })
+    .from(userRoles)
+    .innerJoin(users, eq(users.pk, userRoles.userPk))
+    .innerJoin(roles, eq(roles.pk, userRoles.rolePk));
+}
+
+/** The grant of origin `api` at exactly this place. */
+export async function findGrant(handle: ReadHandle, place: GrantPlace): Promise<GrantRow | undefined> {
+  const [row] = await selectGrants(handle).where(atPlace(place));
+  return row as GrantRow | undefined;
+}
+
+/** All grants of a user, of every origin, expired ones too. */
+export async function grantsOfUser(handle: ReadHandle, userPk: number): Promise<readonly GrantRow[]> {
+  const rows = await selectGrants(handle)
+    .where(eq(userRoles.userPk, userPk))
+    .orderBy(asc(roles.key), asc(userRoles.scope), asc(userRoles.origin));
+  return rows as GrantRow[];
+}
+
+/** Where a grant stands in the list of a role's holders. */
+export type HolderPosition = readonly [user: string, scope: string, origin: string];
+
+/** Those who hold a role directly, after a position, one more than `limit` if there are more. */
+export async function grantsOfRole(
+  handle: ReadHandle,
+  rolePk: number,
+  after: HolderPosition | null,
+  limit: number,
+): Promise<readonly GrantRow[]> {
+  const [user, scope, origin] = after ?? [];
+  const rows = await selectGrants(handle)
+    .where(
+      and(
+        eq(userRoles.rolePk, rolePk),
+        after === null
+          ? undefined
+          : raw`(${users.id}, ${userRoles.scope}, ${userRoles.origin}) > (${user}, ${scope}, ${origin})`,
+      ),
+    )
+    .orderBy(asc(users.id), asc(userRoles.scope), asc(userRoles.origin))
+    .limit(limit + 1);
+  return rows as GrantRow[];
+}
+
+/** Makes the grant at this place, or gives the one that is there new terms. */
+export async function putGrant(
+  { db }: ChangeHandle,
+  place: GrantPlace,
+  terms: GrantTerms,
+  grantedBy: number | null,
+): Promise<void> {
+  const given = { ...terms, grantedBy };
+  await db
+    .insert(userRoles)
+    .values({ ...place, ...given })
+    .onConflictDoUpdate({
+      target: [userRoles.userPk, userRoles.rolePk, userRoles.scope, userRoles.origin],
+      set: { ...given, grantedAt: raw`now()` },
+    });
+}
+
+export async function deleteGrant({ db }: ChangeHandle, pk: number): Promise<void> {
+  await db.delete(userRoles).where(eq(userRoles.pk, pk));
+}
+
+/** How many users hold the role directly. */
+export async function countHolders({ db }: ReadHandle, rolePk: number): Promise<number> {
+  const [row] = await db
+    .select({ holders: raw<number>`count(distinct ${userRoles.userPk})::int` })
+    .from(userRoles)
+    .where(eq(userRoles.rolePk, rolePk));
+  return row?.holders ?? 0;
+}
+
+/**
+ * Whether somebody active holds `role` everywhere, from now on and for ever, by a grant of origin `api`, and is denied
+ * none of `permissions` by an exception: the floor under which no write may go.
+ */
+export async function administratorRemains(
+  { sql }: ReadHandle,
+  role: RoleKey,
+  permissions: readonly PermissionSlug[],
+): Promise<boolean> {
+  const [row] = await sql<{ remains: boolean }[]>`
+    select exists (
+      select 1 from rolecall.user_roles as held
+      join rolecall.roles on roles.pk = held.role_pk and roles.key = ${role}
+      join rolecall.users on users.pk = held.user_pk and users.active
+      where held.scope = '' and held.origin = 'api' and held.expires_at is null
+        and (held.starts_at is null or held.starts_at <= clock_timestamp())
+        and not exists (
+          select 1 from rolecall.user_permissions as denied
+          join rolecall.permissions on permissions.pk = denied.permission_pk
+          where denied.user_pk = held.user_pk and denied.effect = 'deny'
+            and permissions.slug = any(${[...permissions]}::text[]))
+    ) as remains`;
+  return row?.remains ?? false;
+}
+
+function atPlace(place: GrantPlace) {
+  return and(
+    eq(userRoles.userPk, place.userPk),
+    eq(userRoles.rolePk, place.rolePk),
+    eq(userRoles.scope, place.scope),
+    eq(userRoles.origin, 'api'),
+  );
+}

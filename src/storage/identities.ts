@@ -1,0 +1,45 @@
+import { and, asc, eq } from 'drizzle-orm';
+import type { ChangeHandle, ReadHandle } from './database.ts';
+import { identities } from './schema/identities.ts';
+
+/** Who a user is at one identity provider. */
+export interface Identity {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
+export async function identitiesOf({ db }: ReadHandle, userPk: number): Promise<readonly Identity[]> {
+  return db
+    .select({ issuer: identities.issuer, subject: identities.subject })
+    .from(identities)
+    .where(eq(identities.userPk, userPk))
+    .orderBy(asc(identities.issuer), asc(identities.subject));
+}
+
+/** Throws `identity_taken` if anybody has this identity already. */
+export async function insertIdentity(
+  { db }: ChangeHandle,
+  userPk: number,
+  identity: Identity,
+): Promise<void> {
+  await db.insert(identities).values({ userPk, ...identity });
+}
+
+/** Whether the user had it. */
+export async function deleteIdentity(
+  { db }: ChangeHandle,
+  userPk: number,
+  identity: Identity,
+): Promise<boolean> {
+  const gone = await db
+    .delete(identities)
+    .where(
+      and(
+        eq(identities.userPk, userPk),
+        eq(identities.issuer, identity.issuer),
+        eq(identities.subject, identity.subject),
+      ),
+    )
+    .returning();
+  return gone.length > 0;
+}

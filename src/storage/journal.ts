@@ -1,0 +1,97 @@
+import { randomBytes } from 'node:crypto';
+import {
+  type Actor,
+  changesCatalogue,
+  digestPersonal,
+  type JournalEntry,
+  type SealedContent,
+  sealEntry,
+} from '../domain/journal-entries.ts';
+import type { Sql } from './database.ts';
+
+/** The channel that wakes other replicas. A wake-up may be lost: nothing is correct because of it. */
+const revisionChannel = 'rolecall_revision';
+
+/** The revision row, locked by this transaction until it ends. */
+export interface LockedRevision {
+  readonly value: number;
+  readonly epoch: string;
+  /** The time this transaction's revision would have: UTC, strictly after the last one's. */
+  readonly time: string;
+  readonly journalHead: Buffer;
+}
+
+/**
+ * Takes the revision lock: the first statement of every write. All that the transaction reads after it is current, and
+ * revisions commit in the order of their numbers. The time is the primary's clock read after the lock.
+ */
+export async function lockRevision(sql: Sql): Promise<LockedRevision> {
+  const [row] = await sql<{ value: string; epoch: string; time: string; journalHead: Buffer }[]>`
+    select value, epoch, journal_head as "journalHead",
+      to_char(greatest(clock_timestamp(), time + interval '1 microsecond') at time zone 'UTC',
+        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time
+    from rolecall.revision for update`;
+  if (!row) throw new Error('the table rolecall.revision has lost its row');
+  return { ...row, value: Number(row.value) };
+}
+
+/** Writes the entries as the next revision of the locked row, each sealed to the one before, and wakes the replicas. */
+export async function appendJournal(
+  sql: Sql,
+  key: string,
+  locked: LockedRevision,
+  by: { readonly actor: Actor; readonly requestId: string | null },
+  entries: readonly JournalEntry[],
+): Promise<void> {
+  const revision = locked.value + 1;
+  const personal: Record<string, unknown>[] = [];
+  let head = locked.journalHead;
+  const rows = entries.map((entry, index) => {
+    const number = index + 1;
+    const digests: Record<string, string> = {};
+    for (const [field, value] of Object.entries(entry.personal ?? {})) {
+      const salt = randomBytes(16);
+      digests[field] = digestPersonal(salt, value);
+      personal.push({ number, field, user_pk: entry.userPk ?? null, salt: salt.toString('hex'), value });
+    }
+    const content: SealedContent = {
+      revision,
+      number,
+      time: locked.time,
+      kind: entry.kind,
+      actorKind: by.actor.kind,
+      actorPk: by.actor.kind === 'user' ? by.actor.userPk : null,
+      credentialPk: by.actor.kind === 'user' ? by.actor.credentialPk : null,
+      requestId: by.requestId,
+      userPk: entry.userPk ?? null,
+      rolePk: entry.rolePk ?? null,
+      permissionPk: entry.permissionPk ?? null,
+      before: entry.before ?? null,
+      after: entry.after ?? null,
+      digests,
+    };
+    head = sealEntry(key, head, content);
+    return { ...content, hmac: head.toString('hex') };
+  });
+  const movesCatalogue = entries.some((entry) => changesCatalogue(entry.kind));
+  await sql`
+    with taken as (
+      update rolecall.revision set
+        value = ${revision}, time = ${locked.time}::timestamptz, journal_head = ${head},
+        catalogue_value = case when ${movesCatalogue} then ${revision}::bigint else catalogue_value end
+    ), sealed as (
+      insert into rolecall.journal (revision, number, time, kind, actor_kind, actor_pk, credential_pk, request_id,
+        user_pk, role_pk, permission_pk, before, after, digests, hmac)
+      select revision, number, time, kind, "actorKind", "actorPk", "credentialPk", "requestId",
+        "userPk", "rolePk", "permissionPk", nullif(before, 'null'), nullif(after, 'null'), digests, decode(hmac, 'hex')
+      from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as row (revision bigint, number int,
+        time timestamptz, kind text, "actorKind" text, "actorPk" bigint, "credentialPk" bigint, "requestId" text,
+        "userPk" bigint, "rolePk" bigint, "permissionPk" bigint, before jsonb, after jsonb, digests jsonb, hmac text)
+    ), kept as (
+      insert into rolecall.personal (revision, number, field, user_pk, salt, value)
+      select ${revision}, number, field, user_pk, decode(salt, 'hex'), value
+      from jsonb_to_recordset(${JSON.stringify(personal)}::text::jsonb)
+        as row (number int, field text, user_pk bigint, salt text, value text)
+    )
+    select pg_notify(${revisionChannel}, ${`${locked.epoch}-${revision}`})`;
+}

@@ -1,0 +1,59 @@
+import { RolecallError } from '../../domain/errors.ts';
+import type { Sql } from '../database.ts';
+import type { Step } from './steps.ts';
+
+/** A step that has run: its row was committed together with what it did. */
+export interface LedgerRow {
+  readonly position: number;
+  readonly name: string;
+  readonly hash: string;
+  readonly downHash: string;
+  /** UTC, as the database printed it. */
+  readonly appliedAt: string;
+}
+
+/** What has run, in order; nothing if the ledger's own table is not there yet. */
+export async function readLedger(sql: Sql): Promise<readonly LedgerRow[]> {
+  const [found] = await sql<
+    { exists: boolean }[]
+  >`select to_regclass('rolecall.migrations') is not null as exists`;
+  if (!found?.exists) return [];
+  return sql<LedgerRow[]>`
+    select position, name, hash, down_hash as "downHash",
+      to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "appliedAt"
+    from rolecall.migrations order by position`;
+}
+
+/**
+ * The steps still to run. Throws `migration_refused` naming each file that was edited after it ran, that ran but is
+ * missing from this release, or that would run before one that already has: such a database needs a person.
+ */
+export function pendingSteps(steps: readonly Step[], ledger: readonly LedgerRow[]): readonly Step[] {
+  const faults = [...ledger.flatMap((row) => faultsOf(row, steps)), ...outOfOrder(steps, ledger)];
+  if (faults.length > 0) throw new RolecallError('migration_refused', faults.join('\n'));
+  const done = new Set(ledger.map((row) => row.name));
+  return steps.filter((step) => !done.has(step.name));
+}
+
+function faultsOf(row: LedgerRow, steps: readonly Step[]): string[] {
+  const step = steps.find((candidate) => candidate.name === row.name);
+  if (!step)
+    return [
+      `${row.name}.sql is missing: it was applied at ${row.appliedAt}, perhaps by a newer release of Rolecall`,
+    ];
+  const edited = (file: string) =>
+    `${file} was edited after it was applied at ${row.appliedAt}: restore it, and put the change into a new step`;
+  return [
+    ...(step.hash === row.hash ? [] : [edited(`${row.name}.sql`)]),
+    ...(step.downHash === row.downHash ? [] : [edited(`${row.name}.down.sql`)]),
+  ];
+}
+
+function outOfOrder(steps: readonly Step[], ledger: readonly LedgerRow[]): string[] {
+  const done = new Set(ledger.map((row) => row.name));
+  const newest = ledger.at(-1);
+  if (!newest) return [];
+  return steps
+    .filter((step) => !done.has(step.name) && step.position <= newest.position)
+    .map((step) => `${step.name}.sql is out of order: ${newest.name} has already run; number it after that`);
+}

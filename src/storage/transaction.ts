@@ -1,0 +1,131 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type postgres from 'postgres';
+import { RolecallError } from '../domain/errors.ts';
+import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
+import { formatRevision } from '../domain/revisions.ts';
+import { type ChangeHandle, type Database, handleOn, type ReadHandle } from './database.ts';
+import { type Deadline, isPast, unavailable } from './deadline.ts';
+import { mayRetry, toRolecallError } from './errors.ts';
+import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
+import { appendJournal, lockRevision } from './journal.ts';
+
+/** On whose behalf, until when, and how a write is made. */
+export interface WriteContext {
+  readonly actor: Actor;
+  readonly requestId: string | null;
+  readonly deadline: Deadline;
+  /** Do everything, keep nothing. */
+  readonly dryRun: boolean;
+  readonly idempotency: IdempotencyKey | null;
+}
+
+export interface WriteHandle extends ChangeHandle {
+  /** Notes a change. A write that notes nothing takes no revision. */
+  record(entry: JournalEntry): void;
+}
+
+export interface Written<T> {
+  readonly value: T;
+  /** The revision this write made, or the present one if it changed nothing. */
+  readonly revision: string;
+  readonly changed: boolean;
+}
+
+export interface Transactions {
+  /** Several statements on one snapshot. */
+  read<T>(deadline: Deadline, work: (handle: ReadHandle) => Promise<T>): Promise<T>;
+  /**
+   * The one way to change anything: takes the revision lock, runs `change`, seals what it recorded into the journal,
+   * commits. Retried when nothing can have been committed. Rejects with `outcome_unknown` if the connection was lost
+   * or the time ran out after COMMIT was sent; before that, a late write is rolled back. `remember` says what of the
+   * value may be kept for a repeated `Idempotency-Key`: secrets must not.
+   */
+  write<T>(
+    context: WriteContext,
+    change: (handle: WriteHandle) => Promise<T>,
+    remember?: (value: T) => T,
+  ): Promise<Written<T>>;
+}
+
+const mostAttempts = 4;
+
+/** Carries the answer of a dry run out of the transaction that it rolls back. */
+class DryRunDone<T> extends Error {
+  readonly written: Written<T>;
+  constructor(written: Written<T>) {
+    super('dry run');
+    this.written = written;
+  }
+}
+
+export function openTransactions(database: Database, journalKey: string): Transactions {
+  function read<T>(deadline: Deadline, work: (handle: ReadHandle) => Promise<T>): Promise<T> {
+    return database.run(
+      deadline,
+      (client) =>
+        client.begin('isolation level repeatable read read only', (sql) =>
+          work(handleOn(sql, client)),
+        ) as Promise<T>,
+    );
+  }
+
+  async function write<T>(
+    context: WriteContext,
+    change: (handle: WriteHandle) => Promise<T>,
+    remember: (value: T) => T = (value) => value,
+  ): Promise<Written<T>> {
+    for (let attempt = 1; ; attempt += 1) {
+      const progress = { committing: false };
+      try {
+        return await database.run(
+          context.deadline,
+          (client) =>
+            client
+              .begin('isolation level read committed', (sql) => inTransaction(sql, client, progress))
+              .catch((error: unknown) => {
+                if (error instanceof DryRunDone) return error.written;
+                throw error;
+              }) as Promise<Written<T>>,
+        );
+      } catch (error) {
+        const failure = toRolecallError(error);
+        if (progress.committing && failure.code === 'unavailable')
+          throw new RolecallError(
+            'outcome_unknown',
+            'the connection was lost while committing: ask again with the same Idempotency-Key, or read what stands',
+            { cause: error, retryAfter: 1 },
+          );
+        if (progress.committing || attempt === mostAttempts || !mayRetry(error) || isPast(context.deadline))
+          throw failure;
+        await pause(Math.random() * 20 * 2 ** attempt);
+      }
+    }
+
+    async function inTransaction(
+      sql: postgres.TransactionSql,
+      client: postgres.Sql,
+      progress: { committing: boolean },
+    ): Promise<Written<T>> {
+      const locked = await lockRevision(sql);
+      const { idempotency } = context;
+      if (idempotency) {
+        const answer = await findAnswer(sql, idempotency);
+        if (answer !== undefined) return answer as Written<T>;
+      }
+      const entries: JournalEntry[] = [];
+      const value = await change({ ...handleOn(sql, client), record: (entry) => void entries.push(entry) });
+      const changed = entries.length > 0;
+      const taken = locked.value + (changed && !context.dryRun ? 1 : 0);
+      const written = { value, changed, revision: formatRevision({ epoch: locked.epoch, value: taken }) };
+      if (context.dryRun) throw new DryRunDone(written);
+      if (changed) await appendJournal(sql, journalKey, locked, context, entries);
+      if (idempotency) await keepAnswer(sql, idempotency, { ...written, value: remember(value) });
+      // From here COMMIT goes out. Whoever ran out of time was told 503 and must find nothing done.
+      if (isPast(context.deadline)) throw unavailable('the write ran out of time and was undone');
+      progress.committing = true;
+      return written;
+    }
+  }
+
+  return { read, write };
+}

@@ -1,0 +1,68 @@
+import { and, asc, eq, gt, sql as raw } from 'drizzle-orm';
+import type { UserId } from '../domain/ids.ts';
+import type { ChangeHandle, ReadHandle } from './database.ts';
+import { users } from './schema/users.ts';
+
+export type UserRow = Omit<typeof users.$inferSelect, 'id'> & { readonly id: UserId };
+
+export interface UserFilter {
+  readonly email?: string | undefined;
+  readonly idPrefix?: string | undefined;
+  readonly active?: boolean | undefined;
+}
+
+export async function findUser({ db }: ReadHandle, id: UserId): Promise<UserRow | undefined> {
+  const [row] = await db.select().from(users).where(eq(users.id, id));
+  return row as UserRow | undefined;
+}
+
+/** Users in the order of their ids, after a position, one more than `limit` if there are more. */
+export async function listUsers(
+  { db }: ReadHandle,
+  filter: UserFilter,
+  after: string | null,
+  limit: number,
+): Promise<readonly UserRow[]> {
+  const rows = await db
+    .select()
+    .from(users)
+    .where(
+      and(
+        after === null ? undefined : gt(users.id, after),
+        filter.email === undefined ? undefined : eq(users.email, filter.email),
+        filter.active === undefined ? undefined : eq(users.active, filter.active),
+        filter.idPrefix === undefined ? undefined : raw`starts_with(${users.id}, ${filter.idPrefix})`,
+      ),
+    )
+    .orderBy(asc(users.id))
+    .limit(limit + 1);
+  return rows as UserRow[];
+}
+
+/** Throws `user_exists` or `email_taken`. */
+export async function insertUser(
+  { db }: ChangeHandle,
+  user: { readonly id: UserId; readonly email: string | null; readonly active: boolean },
+): Promise<UserRow> {
+  const [row] = await db.insert(users).values(user).returning();
+  return row as UserRow;
+}
+
+/** Throws `email_taken`. */
+export async function updateUser(
+  { db }: ChangeHandle,
+  pk: number,
+  change: { readonly email?: string | null | undefined; readonly active?: boolean | undefined },
+): Promise<UserRow> {
+  const [row] = await db
+    .update(users)
+    .set({ ...change, updatedAt: raw`now()` })
+    .where(eq(users.pk, pk))
+    .returning();
+  return row as UserRow;
+}
+
+/** The caller has closed everything that refers to the user first: the constraints refuse otherwise. */
+export async function deleteUser({ db }: ChangeHandle, pk: number): Promise<void> {
+  await db.delete(users).where(eq(users.pk, pk));
+}
