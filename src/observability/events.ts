@@ -1,0 +1,59 @@
+import type { RolecallError } from '../domain/errors.ts';
+
+/** The part of a logger that events need. */
+export interface EventLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+  debug(fields: object, message: string): void;
+}
+
+/**
+ * A request failed on our side. Of the cause its codes and its place in the source are logged, never its message or
+ * parameters: the driver puts SQL and values into both.
+ */
+export function logFailure(log: EventLog, error: RolecallError): void {
+  const fields = { event: 'failure', code: error.code, ...causeOf(error) };
+  if (error.code === 'internal') log.error(fields, error.message);
+  else log.warn(fields, error.message);
+}
+
+export interface AnsweredRequest {
+  readonly method: string;
+  /** The route's pattern, not the URL: paths name people. */
+  readonly route: string;
+  readonly status: number;
+  readonly milliseconds: number;
+}
+
+/** A request was answered. The hot path is logged at debug level only. */
+export function logAnswer(log: EventLog, answered: AnsweredRequest, isHot: boolean): void {
+  const fields = { event: 'request', ...answered, milliseconds: Math.round(answered.milliseconds * 10) / 10 };
+  if (isHot) log.debug(fields, 'answered');
+  else log.info(fields, 'answered');
+}
+
+export function logStopping(log: EventLog, signal: string): void {
+  log.info({ event: 'stopping', signal }, 'finishing open requests');
+}
+
+/** Innermost cause first in meaning: SQLSTATE or system code, constraint, and where it was thrown. */
+function causeOf(error: RolecallError): object {
+  let cause: unknown = error;
+  let state: string | undefined;
+  let constraint: string | undefined;
+  for (let inner = error.cause; inner instanceof Error; inner = inner.cause) {
+    cause = inner;
+    const driver = inner as Error & { code?: unknown; constraint_name?: unknown };
+    if (inner.name !== 'RolecallError' && typeof driver.code === 'string') state = driver.code;
+    if (typeof driver.constraint_name === 'string') constraint = driver.constraint_name;
+  }
+  const frames =
+    cause instanceof Error ? cause.stack?.split('\n').filter((line) => /^\s+at /.test(line)) : undefined;
+  return {
+    ...(state === undefined ? {} : { state }),
+    ...(constraint === undefined ? {} : { constraint }),
+    ...(cause instanceof Error ? { cause: cause.name } : {}),
+    ...(error.code === 'internal' && frames ? { at: frames.slice(0, 8).map((line) => line.trim()) } : {}),
+  };
+}

@@ -1,0 +1,151 @@
+import { randomBytes } from 'node:crypto';
+import { base62, formatApiKey, hashSecret } from '../domain/api-keys.ts';
+import { RolecallError } from '../domain/errors.ts';
+import type { Instant, PermissionSlug, RoleKey, UserId } from '../domain/ids.ts';
+import { administratorRole, builtinLayer } from '../domain/matrix/builtin.ts';
+import { everywhere } from '../domain/scopes.ts';
+import { type ApiKeyRow, findApiKey, insertApiKey, listApiKeys, revokeApiKey } from '../storage/api-keys.ts';
+import { administratorRemains, findGrant, putGrant } from '../storage/grants.ts';
+import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
+import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
+import { findUser } from '../storage/users.ts';
+import { type Call, granterOf, writeContextOf } from './call.ts';
+import { guardChange } from './guard.ts';
+import { requirePermission, requireRole, requireUser } from './lookups.ts';
+import { createUser } from './users.ts';
+
+export type { ApiKeyRow };
+
+/** A key as it was just made: the only time that its secret is known. */
+export interface NewApiKey extends ApiKeyRow {
+  /** The whole key, `rc_…`; null when a repeated request is answered, because nobody knows it any more. */
+  readonly key: string | null;
+}
+
+export interface KeyTerms {
+  readonly user: UserId;
+  readonly name: string;
+  readonly permissions: readonly PermissionSlug[] | null;
+  readonly expiresAt: Instant | null;
+}
+
+export interface ApiKeys {
+  list(
+    call: Call,
+    filter: { readonly user?: UserId | undefined },
+    page: PageRequest,
+  ): Promise<Page<ApiKeyRow>>;
+  /** A key gives whoever has it all that its user has, or what of it the list names: guarded as giving just that. */
+  create(call: Call, terms: KeyTerms): Promise<Written<NewApiKey>>;
+  /** Throws `unknown_key`. Revoking twice changes nothing. */
+  revoke(call: Call, id: string): Promise<Written<ApiKeyRow>>;
+  /**
+   * For the operator: a key for a user who is made if absent and given `role`, if any, everywhere. With the role admin
+   * this makes the first administrator of an installation and throws `forbidden` once there is one.
+   */
+  provision(call: Call, user: UserId, role: RoleKey | null): Promise<Written<NewApiKey>>;
+}
+
+const manage = 'rolecall_manage_keys' as const;
+
+export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKeys {
+  return {
+    list: (call, filter, page) =>
+      transactions.read(call.deadline, async (handle) => {
+        const list = `keys ${JSON.stringify(filter.user ?? null)}`;
+        const rows = await listApiKeys(handle, filter, cursors.positionOf(list, page), page.limit);
+        return cursors.pageOf(list, page, rows, (row) => row.id);
+      }),
+
+    create: (call, terms) =>
+      transactions.write(
+        writeContextOf(call),
+        async (handle) => {
+          const user = await requireUser(handle, terms.user);
+          for (const slug of terms.permissions ?? []) await requirePermission(handle, slug);
+          const narrowedTo = terms.permissions && new Set(terms.permissions);
+          await guardChange(handle, call, manage, everywhere, [{ user: terms.user, narrowedTo }]);
+          return createKey(handle, call, user.pk, terms);
+        },
+        (made) => ({ ...made, key: null }),
+      ),
+
+    revoke: (call, id) =>
+      transactions.write(writeContextOf(call), async (handle) => {
+        const key = await findApiKey(handle, id);
+        if (!key) throw new RolecallError('unknown_key', 'there is no key with this id');
+        const narrowedTo = key.permissions && new Set(key.permissions);
+        await guardChange(handle, call, manage, everywhere, [{ user: key.user, narrowedTo }]);
+        if (key.revokedAt !== null) return key;
+        await revokeApiKey(handle, key.pk);
+        const { pk: userPk } = await requireUser(handle, key.user);
+        handle.record({ kind: 'key_revoked', userPk, before: { key: id } });
+        return (await findApiKey(handle, id)) ?? key;
+      }),
+
+    provision: (call, userId, roleKey) =>
+      transactions.write(writeContextOf(call), async (handle) => {
+        const user =
+          (await findUser(handle, userId)) ??
+          (await createUser(handle, { id: userId, email: null, active: true }));
+        if (roleKey !== null) await provisionRole(handle, call, user.pk, roleKey);
+        return createKey(handle, call, user.pk, {
+          user: userId,
+          name: 'made on the command line',
+          permissions: null,
+          expiresAt: null,
+        });
+      }),
+  };
+}
+
+async function provisionRole(
+  handle: WriteHandle,
+  call: Call,
+  userPk: number,
+  roleKey: RoleKey,
+): Promise<void> {
+  const role = await requireRole(handle, roleKey);
+  const slugs = builtinLayer.permissions.map((permission) => permission.slug);
+  if (roleKey === administratorRole && (await administratorRemains(handle, administratorRole, slugs)))
+    throw new RolecallError(
+      'forbidden',
+      'there is an administrator already: only they can make another, through the API',
+    );
+  const place = { userPk, rolePk: role.pk, scope: everywhere };
+  if (await findGrant(handle, place)) return;
+  await putGrant(handle, place, { startsAt: null, expiresAt: null, reason: null }, granterOf(call));
+  handle.record({
+    kind: 'grant_set',
+    userPk,
+    rolePk: role.pk,
+    after: { role: roleKey, scope: everywhere, origin: 'api', startsAt: null, expiresAt: null },
+  });
+}
+
+async function createKey(
+  handle: WriteHandle,
+  call: Call,
+  userPk: number,
+  terms: KeyTerms,
+): Promise<NewApiKey> {
+  const id = base62(12, randomBytes);
+  const secret = base62(43, randomBytes);
+  const { name, permissions, expiresAt } = terms;
+  const row = await insertApiKey(handle, {
+    id,
+    userPk,
+    name,
+    secretHash: hashSecret(secret),
+    permissions,
+    expiresAt,
+    createdBy: granterOf(call),
+  });
+  handle.record({
+    kind: 'key_created',
+    userPk,
+    after: { key: id, permissions, expiresAt },
+    personal: { name },
+  });
+  return { ...row, key: formatApiKey({ id, secret }) };
+}

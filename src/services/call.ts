@@ -1,0 +1,38 @@
+import { actorOf, type Caller } from '../domain/principals.ts';
+import { type Deadline, deadlineIn } from '../storage/deadline.ts';
+import type { IdempotencyKey } from '../storage/idempotency.ts';
+import type { WriteContext } from '../storage/transaction.ts';
+
+/** One use of the service: who asks, until when an answer is due, and how a change is to be made. */
+export interface Call {
+  readonly caller: Caller;
+  readonly requestId: string | null;
+  readonly deadline: Deadline;
+  readonly dryRun: boolean;
+  readonly idempotency: IdempotencyKey | null;
+}
+
+export function writeContextOf(call: Call): WriteContext {
+  return { ...call, actor: actorOf(call.caller) };
+}
+
+/** When an answer is due that may take `timeoutMs` from now. */
+export function dueIn(timeoutMs: number): Deadline {
+  return deadlineIn(timeoutMs);
+}
+
+/** A call by whoever runs the command line. */
+export function operatorCall(timeoutMs: number): Call {
+  return {
+    caller: { kind: 'operator' },
+    requestId: null,
+    deadline: deadlineIn(timeoutMs),
+    dryRun: false,
+    idempotency: null,
+  };
+}
+
+/** The internal key to note as having granted or created something; null stands for the operator. */
+export function granterOf(call: Call): number | null {
+  return call.caller.kind === 'user' ? call.caller.userPk : null;
+}

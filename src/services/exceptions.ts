@@ -1,0 +1,139 @@
+import type { PermissionSlug, Scope, UserId } from '../domain/ids.ts';
+import type { Json } from '../domain/journal-entries.ts';
+import {
+  deleteException,
+  type ExceptionRow,
+  type ExceptionTerms,
+  exceptionsOfUser,
+  findException,
+  putException,
+} from '../storage/exceptions.ts';
+import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
+import { type Call, granterOf, writeContextOf } from './call.ts';
+import { permissionsNow, without } from './decisions/effective-change.ts';
+import { guardChange, requireAdministrator } from './guard.ts';
+import { requirePermission, requireUser } from './lookups.ts';
+
+export type { ExceptionRow, ExceptionTerms };
+
+/** What a change of one exception did to its user, in the exception's scope. */
+export interface ExceptionOutcome {
+  readonly user: UserId;
+  readonly created: boolean;
+  readonly exception: ExceptionRow | null;
+  readonly permissions: readonly PermissionSlug[];
+  readonly gained: readonly PermissionSlug[];
+  readonly lost: readonly PermissionSlug[];
+}
+
+export interface Exceptions {
+  /** Allows or denies one permission to one user at the scope, or gives the exception that is there new terms. */
+  put(
+    call: Call,
+    user: UserId,
+    permission: PermissionSlug,
+    scope: Scope,
+    terms: ExceptionTerms,
+  ): Promise<Written<ExceptionOutcome>>;
+  /** Ends the exception at exactly this scope; none to end changes nothing. */
+  remove(
+    call: Call,
+    user: UserId,
+    permission: PermissionSlug,
+    scope: Scope,
+  ): Promise<Written<ExceptionOutcome>>;
+  ofUser(call: Call, user: UserId): Promise<readonly ExceptionRow[]>;
+}
+
+export function openExceptions(transactions: Transactions): Exceptions {
+  async function change(
+    handle: WriteHandle,
+    call: Call,
+    userId: UserId,
+    slug: PermissionSlug,
+    scope: Scope,
+    terms: ExceptionTerms | null,
+  ): Promise<ExceptionOutcome> {
+    const user = await requireUser(handle, userId);
+    const permission = await requirePermission(handle, slug);
+    const place = { userPk: user.pk, permissionPk: permission.pk, scope };
+    const existing = await findException(handle, place);
+    const windows = [existing, terms].filter((window) => window != null);
+    const reach = windows.map((window) => ({ permission: slug, scope, window }));
+    await guardChange(handle, call, 'rolecall_grant_permissions', scope, reach);
+    const before = await permissionsNow(handle, userId, scope);
+    if (existing ? terms && sameTerms(existing, terms) : !terms)
+      return outcomeOf(existing ?? null, false, before, before);
+    if (terms) await putException(handle, place, terms, granterOf(call));
+    else if (existing) await deleteException(handle, existing.pk);
+    handle.record({
+      kind: terms ? 'exception_set' : 'exception_removed',
+      userPk: user.pk,
+      permissionPk: permission.pk,
+      before: existing ? termsOf(existing) : null,
+      after: terms ? termsOf({ ...terms, permission: slug, scope }) : null,
+      personal: reasonOf(terms ?? existing),
+    });
+    await requireAdministrator(handle, call);
+    const exception = terms ? ((await findException(handle, place)) ?? null) : null;
+    return outcomeOf(exception, !existing, before, await permissionsNow(handle, userId, scope));
+
+    function outcomeOf(
+      standing: ExceptionRow | null,
+      created: boolean,
+      had: readonly PermissionSlug[],
+      has: readonly PermissionSlug[],
+    ): ExceptionOutcome {
+      const gained = without(has, had);
+      return {
+        user: userId,
+        created,
+        exception: standing,
+        permissions: has,
+        gained,
+        lost: without(had, has),
+      };
+    }
+  }
+
+  return {
+    put: (call, user, permission, scope, terms) =>
+      transactions.write(writeContextOf(call), (handle) =>
+        change(handle, call, user, permission, scope, terms),
+      ),
+    remove: (call, user, permission, scope) =>
+      transactions.write(writeContextOf(call), (handle) =>
+        change(handle, call, user, permission, scope, null),
+      ),
+    ofUser: (call, userId) =>
+      transactions.read(call.deadline, async (handle) =>
+        exceptionsOfUser(handle, (await requireUser(handle, userId)).pk),
+      ),
+  };
+}
+
+/** Notes that an exception ended, wherever that happens. */
+export function recordExceptionRemoval(handle: WriteHandle, userPk: number, exception: ExceptionRow): void {
+  handle.record({
+    kind: 'exception_removed',
+    userPk,
+    permissionPk: exception.permissionPk,
+    before: termsOf(exception),
+    personal: reasonOf(exception),
+  });
+}
+
+function sameTerms(a: ExceptionTerms, b: ExceptionTerms): boolean {
+  return (
+    a.effect === b.effect && a.startsAt === b.startsAt && a.expiresAt === b.expiresAt && a.reason === b.reason
+  );
+}
+
+function termsOf(exception: ExceptionTerms & { permission: PermissionSlug; scope: Scope }): Json {
+  const { permission, scope, effect, startsAt, expiresAt } = exception;
+  return { permission, scope, effect, startsAt, expiresAt };
+}
+
+function reasonOf(terms: ExceptionTerms | null | undefined): Record<string, string> {
+  return terms?.reason == null ? {} : { reason: terms.reason };
+}

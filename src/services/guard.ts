@@ -1,0 +1,106 @@
+import { decide, type UserAccess } from '../domain/decision/decide.ts';
+import { RolecallError } from '../domain/errors.ts';
+import type { Window } from '../domain/grants.ts';
+import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import { administratorRole, type BuiltinPermission, builtinLayer } from '../domain/matrix/builtin.ts';
+import { type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
+import type { Principal } from '../domain/principals.ts';
+import { everywhere } from '../domain/scopes.ts';
+import { administratorRemains } from '../storage/grants.ts';
+import { type Facts, loadFacts } from '../storage/read-models/decision-rows.ts';
+import type { WriteHandle } from '../storage/transaction.ts';
+import type { Call } from './call.ts';
+
+/** What a change would give to or take from anybody. */
+export type Reach =
+  | { readonly role: RoleKey; readonly scope: Scope; readonly window: Window }
+  | { readonly permission: PermissionSlug; readonly scope: Scope; readonly window: Window }
+  /** All that a user has, or what of it a key would be narrowed to. */
+  | { readonly user: UserId; readonly narrowedTo?: ReadonlySet<PermissionSlug> | null };
+
+/** A change that counts everywhere and for ever, as everything that changes a role does. */
+export const forGood = { scope: everywhere, window: { startsAt: null, expiresAt: null } } as const;
+
+const escalate: BuiltinPermission = 'rolecall_escalate';
+const mostNamed = 10;
+
+/**
+ * Stands before every change, inside its transaction and after the revision lock, so that what it reads is current:
+ * the caller holds the route's permission in the scope, and holds, as far and as long, everything that the change
+ * gives or takes, or may escalate there. Throws `forbidden` or `exceeds_own_access`. The operator is not guarded.
+ */
+export async function guardChange(
+  handle: WriteHandle,
+  call: Call,
+  permission: BuiltinPermission,
+  scope: Scope,
+  reach: readonly Reach[] = [],
+): Promise<void> {
+  const { caller } = call;
+  if (caller.kind === 'operator') return;
+  const facts = await loadFacts(handle.sql, {
+    users: [caller.userId, ...reach.flatMap((item) => ('user' in item ? [item.user] : []))],
+    roles: reach.flatMap((item) => ('role' in item ? [item.role] : [])),
+    permissions: null,
+  });
+  requirePermissionOf(facts, caller, permission, scope);
+  const power: Power = { access: accessOf(facts, caller.userId), narrowedTo: caller.narrowedTo };
+  const beyond = new Set<PermissionSlug>();
+  for (const gift of reach.flatMap((item) => giftsIn(facts, item)))
+    if (!holdsWholly(facts.catalogue, power, gift, facts.now) && !mayUse(facts, caller, escalate, gift.scope))
+      beyond.add(gift.permission);
+  if (beyond.size > 0) {
+    const named = [...beyond].sort().slice(0, mostNamed).join(', ');
+    const more = beyond.size > mostNamed ? ` and ${beyond.size - mostNamed} more` : '';
+    throw new RolecallError(
+      'exceeds_own_access',
+      `this reaches what the caller does not hold as far or as long: ${named}${more}`,
+    );
+  }
+}
+
+/** Throws `forbidden` unless the caller's user, through the caller's credential, has the permission in the scope. */
+export function requirePermissionOf(
+  facts: Facts,
+  caller: Principal,
+  permission: BuiltinPermission,
+  scope: Scope,
+): void {
+  if (mayUse(facts, caller, permission, scope)) return;
+  const place = scope === everywhere ? '' : ` in ${scope}`;
+  throw new RolecallError('forbidden', `this needs the permission ${permission}${place}`);
+}
+
+function mayUse(facts: Facts, caller: Principal, permission: BuiltinPermission, scope: Scope): boolean {
+  const slug = permission as string as PermissionSlug;
+  if (caller.narrowedTo !== null && !caller.narrowedTo.has(slug)) return false;
+  return decide(facts.catalogue, facts.users.get(caller.userId), slug, scope, facts.now).allowed;
+}
+
+/** Throws `last_administrator` if the write, as it stands in its transaction, leaves nobody to repair anything. */
+export async function requireAdministrator(handle: WriteHandle, call: Call): Promise<void> {
+  if (call.caller.kind === 'operator') return;
+  const slugs = builtinLayer.permissions.map((permission) => permission.slug);
+  if (await administratorRemains(handle, administratorRole, slugs)) return;
+  throw new RolecallError(
+    'last_administrator',
+    'somebody active must keep the role admin everywhere, without an end and without a denied rolecall permission',
+  );
+}
+
+function giftsIn(facts: Facts, item: Reach): readonly Gift[] {
+  if ('user' in item) {
+    const gifts = giftsOf(facts.catalogue, accessOf(facts, item.user), facts.now);
+    const { narrowedTo = null } = item;
+    return narrowedTo === null ? gifts : gifts.filter((gift) => narrowedTo.has(gift.permission));
+  }
+  const { scope, window } = item;
+  const permissions = 'role' in item ? [...facts.catalogue.permissionsOf(item.role)] : [item.permission];
+  return permissions.map((permission) => ({ permission, scope, ...window }));
+}
+
+const noAccess: UserAccess = { active: false, grants: [], exceptions: [] };
+
+function accessOf(facts: Facts, user: UserId): UserAccess {
+  return facts.users.get(user) ?? noAccess;
+}

@@ -1,0 +1,43 @@
+import { administratorRole } from '../domain/matrix/builtin.ts';
+import type { Database } from '../storage/database.ts';
+import type { Deadline } from '../storage/deadline.ts';
+import { toRolecallError } from '../storage/errors.ts';
+import { pendingSteps, readLedger } from '../storage/migrations/ledger.ts';
+import type { Step } from '../storage/migrations/steps.ts';
+import { roleIsDeclared } from '../storage/roles.ts';
+
+/** Whether the service can answer, and if not, what is missing and the command that helps. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly problems: readonly { readonly problem: string; readonly command: string | null }[];
+}
+
+export interface Health {
+  /** Never rejects: what is wrong is the answer. */
+  readiness(deadline: Deadline): Promise<Readiness>;
+}
+
+export function openHealth(database: Database, steps: readonly Step[]): Health {
+  return {
+    async readiness(deadline) {
+      try {
+        const problem = await database.run(deadline, async (sql) => {
+          const pending = pendingSteps(steps, await readLedger(sql));
+          if (pending.length > 0)
+            return {
+              problem: `pending migrations: ${pending.map((step) => step.name).join(', ')}`,
+              command: 'rolecall migrate up',
+            };
+          if (!(await roleIsDeclared(sql, administratorRole)))
+            return { problem: 'no matrix has been applied', command: 'rolecall matrix apply' };
+          return undefined;
+        });
+        return { ready: problem === undefined, problems: problem ? [problem] : [] };
+      } catch (error) {
+        const failure = toRolecallError(error);
+        const command = failure.code === 'migration_refused' ? 'rolecall migrate status' : null;
+        return { ready: false, problems: [{ problem: failure.message, command }] };
+      }
+    },
+  };
+}

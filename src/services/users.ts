@@ -1,0 +1,199 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { UserId } from '../domain/ids.ts';
+import { everywhere } from '../domain/scopes.ts';
+import { apiKeysOfUser, deleteApiKeysOf } from '../storage/api-keys.ts';
+import { deleteException, exceptionsOfUser } from '../storage/exceptions.ts';
+import { deleteGrant, grantsOfUser } from '../storage/grants.ts';
+import { deleteIdentity, type Identity, identitiesOf, insertIdentity } from '../storage/identities.ts';
+import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
+import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
+import {
+  deleteUser,
+  insertUser,
+  listUsers,
+  type UserFilter,
+  type UserRow,
+  updateUser,
+} from '../storage/users.ts';
+import { type Call, writeContextOf } from './call.ts';
+import { recordExceptionRemoval } from './exceptions.ts';
+import { recordRemoval } from './grants.ts';
+import { guardChange, type Reach, requireAdministrator } from './guard.ts';
+import { requireUser } from './lookups.ts';
+
+export type { Identity, UserFilter };
+
+/** A user with the identities by which providers know them. */
+export interface User extends UserRow {
+  readonly identities: readonly Identity[];
+}
+
+export interface UserChange {
+  readonly email?: string | null | undefined;
+  readonly active?: boolean | undefined;
+}
+
+export interface Users {
+  list(call: Call, filter: UserFilter, page: PageRequest): Promise<Page<UserRow>>;
+  /** Throws `unknown_user`. */
+  get(call: Call, id: UserId): Promise<User>;
+  /** Throws `user_exists` or `email_taken`. Without an id the user gets a UUIDv7. */
+  create(
+    call: Call,
+    user: { readonly id?: UserId | undefined; readonly email: string | null; readonly active: boolean },
+  ): Promise<Written<User>>;
+  /** Deactivating denies at once and keeps every grant; reactivating gives them all back, and is guarded as giving. */
+  update(call: Call, id: UserId, change: UserChange): Promise<Written<User>>;
+  /** Closes grants, exceptions, identities and keys, each with its entry; the record of them stays. */
+  remove(call: Call, id: UserId): Promise<Written<{ readonly user: UserId }>>;
+  /** Throws `identity_taken`. Linking lets whoever comes with the identity act as the user, and is guarded as giving. */
+  linkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
+  unlinkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
+}
+
+const manage = 'rolecall_manage_users' as const;
+
+export function openUsers(transactions: Transactions, cursors: Cursors): Users {
+  /** One guarded change of one user that exists. */
+  function change<T>(
+    call: Call,
+    id: UserId,
+    reachOf: (user: UserRow) => readonly Reach[],
+    work: (handle: WriteHandle, user: UserRow) => Promise<T>,
+  ): Promise<Written<T>> {
+    return transactions.write(writeContextOf(call), async (handle) => {
+      const user = await requireUser(handle, id);
+      await guardChange(handle, call, manage, everywhere, reachOf(user));
+      return work(handle, user);
+    });
+  }
+
+  return {
+    list: (call, filter, page) =>
+      transactions.read(call.deadline, async (handle) => {
+        const list = `users ${JSON.stringify([filter.email, filter.idPrefix, filter.active])}`;
+        const rows = await listUsers(handle, filter, cursors.positionOf(list, page), page.limit);
+        return cursors.pageOf(list, page, rows, (row) => row.id);
+      }),
+
+    get: (call, id) =>
+      transactions.read(call.deadline, async (handle) =>
+        withIdentities(handle, await requireUser(handle, id)),
+      ),
+
+    create: (call, { id = uuidv7() as UserId, email, active }) =>
+      transactions.write(writeContextOf(call), async (handle) => {
+        await guardChange(handle, call, manage, everywhere);
+        return createUser(handle, { id, email, active });
+      }),
+
+    update: (call, id, { email, active }) => {
+      const flips = (user: UserRow) => active !== undefined && active !== user.active;
+      return change(
+        call,
+        id,
+        (user) => (flips(user) ? [{ user: id }] : []),
+        async (handle, user) => {
+          const renames = email !== undefined && email !== user.email;
+          if (!flips(user) && !renames) return withIdentities(handle, user);
+          const updated = await updateUser(handle, user.pk, { email, active });
+          handle.record({
+            kind: 'user_updated',
+            userPk: user.pk,
+            before: { active: user.active },
+            after: { active: updated.active, emailChanged: renames },
+            personal: renames ? { emailBefore: user.email ?? '', email: updated.email ?? '' } : {},
+          });
+          if (!updated.active) await requireAdministrator(handle, call);
+          return withIdentities(handle, updated);
+        },
+      );
+    },
+
+    remove: (call, id) =>
+      change(
+        call,
+        id,
+        () => [{ user: id }],
+        async (handle, user) => {
+          for (const grant of await grantsOfUser(handle, user.pk)) {
+            await deleteGrant(handle, grant.pk);
+            recordRemoval(handle, user.pk, grant);
+          }
+          for (const exception of await exceptionsOfUser(handle, user.pk)) {
+            await deleteException(handle, exception.pk);
+            recordExceptionRemoval(handle, user.pk, exception);
+          }
+          for (const identity of await identitiesOf(handle, user.pk)) {
+            await deleteIdentity(handle, user.pk, identity);
+            recordIdentity(handle, 'identity_unlinked', user.pk, identity);
+          }
+          for (const key of await apiKeysOfUser(handle, user.pk))
+            handle.record({ kind: 'key_revoked', userPk: user.pk, before: { key: key.id } });
+          await deleteApiKeysOf(handle, user.pk);
+          await deleteUser(handle, user.pk);
+          handle.record({ kind: 'user_deleted', userPk: user.pk, before: { active: user.active } });
+          await requireAdministrator(handle, call);
+          return { user: id };
+        },
+      ),
+
+    linkIdentity: (call, id, identity) =>
+      change(
+        call,
+        id,
+        () => [{ user: id }],
+        async (handle, user) => {
+          if (!has(await identitiesOf(handle, user.pk), identity)) {
+            await insertIdentity(handle, user.pk, identity);
+            recordIdentity(handle, 'identity_linked', user.pk, identity);
+          }
+          return withIdentities(handle, user);
+        },
+      ),
+
+    unlinkIdentity: (call, id, identity) =>
+      change(
+        call,
+        id,
+        () => [{ user: id }],
+        async (handle, user) => {
+          if (await deleteIdentity(handle, user.pk, identity))
+            recordIdentity(handle, 'identity_unlinked', user.pk, identity);
+          return withIdentities(handle, user);
+        },
+      ),
+  };
+}
+
+/** Makes a user and notes it; the guard is the caller's business. */
+export async function createUser(
+  handle: WriteHandle,
+  user: { readonly id: UserId; readonly email: string | null; readonly active: boolean },
+): Promise<User> {
+  const row = await insertUser(handle, user);
+  handle.record({
+    kind: 'user_created',
+    userPk: row.pk,
+    after: { active: row.active },
+    personal: { id: row.id, ...(row.email === null ? {} : { email: row.email }) },
+  });
+  return { ...row, identities: [] };
+}
+
+async function withIdentities(handle: Parameters<typeof identitiesOf>[0], user: UserRow): Promise<User> {
+  return { ...user, identities: await identitiesOf(handle, user.pk) };
+}
+
+function recordIdentity(
+  handle: WriteHandle,
+  kind: 'identity_linked' | 'identity_unlinked',
+  userPk: number,
+  { issuer, subject }: Identity,
+): void {
+  handle.record({ kind, userPk, after: { issuer }, personal: { subject } });
+}
+
+function has(identities: readonly Identity[], wanted: Identity): boolean {
+  return identities.some(({ issuer, subject }) => issuer === wanted.issuer && subject === wanted.subject);
+}
