@@ -1,0 +1,41 @@
+import type { BuiltinPermission } from '../domain/matrix/builtin.ts';
+
+/** Where the scope comes from in which a route's permission is needed. */
+export type ScopeSource = 'query' | 'body' | 'everywhere';
+
+/**
+ * Who may use a route, stated by it as data; a route that states nothing keeps the server from starting.
+ * `aboutOthers` permissions are not needed to ask about oneself and are checked with the question, on its snapshot.
+ */
+export type Access =
+  | { readonly who: 'anybody' }
+  | { readonly who: 'any caller' }
+  | {
+      readonly who: 'callers with';
+      readonly permission: BuiltinPermission;
+      readonly scope: ScopeSource;
+      readonly aboutOthers: boolean;
+    };
+
+interface RouteAccess {
+  readonly access: Access;
+}
+
+export const anybody: RouteAccess = { access: { who: 'anybody' } };
+export const anyCaller: RouteAccess = { access: { who: 'any caller' } };
+
+export function callersWith(
+  permission: BuiltinPermission,
+  scope: 'query' | 'everywhere' = 'everywhere',
+): RouteAccess {
+  return { access: { who: 'callers with', permission, scope, aboutOthers: false } };
+}
+
+export function aboutOthersWith(permission: BuiltinPermission, scope: ScopeSource): RouteAccess {
+  return { access: { who: 'callers with', permission, scope, aboutOthers: true } };
+}
+
+/** What a route's config states, if it does. */
+export function accessOf(config: unknown): Access | undefined {
+  return (config as Partial<RouteAccess> | undefined)?.access;
+}

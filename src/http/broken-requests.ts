@@ -1,0 +1,31 @@
+import type { Socket } from 'node:net';
+import { type ErrorCode, RolecallError } from '../domain/errors.ts';
+import { problemOf, problemType } from './problem.ts';
+
+const refusals: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+  HPE_HEADER_OVERFLOW: ['payload_too_large', 'the header is too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['invalid_input', 'the request did not arrive in time'],
+};
+
+/** Answers bytes that never became a request, with the same shape of body as everything else, and hangs up. */
+export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [code, detail] = refusals[error.code ?? ''] ?? ['invalid_input', 'this is not an HTTP request'];
+  const id = crypto.randomUUID();
+  const problem = problemOf(new RolecallError(code, detail), id);
+  const body = JSON.stringify(problem);
+  socket.end(
+    [
+      `HTTP/1.1 ${problem.status} ${problem.title}`,
+      `content-type: ${problemType}`,
+      `content-length: ${Buffer.byteLength(body)}`,
+      `x-request-id: ${id}`,
+      'connection: close',
+      '',
+      body,
+    ].join('\r\n'),
+  );
+}

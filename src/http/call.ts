@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { RolecallError } from '../domain/errors.ts';
+import type { Principal } from '../domain/principals.ts';
+import type { Revision } from '../domain/revisions.ts';
+import type { Call } from '../services/call.ts';
+import type { Asking } from '../services/decisions/access-check.ts';
+
+/** What a request carries through its hooks; the name under which Fastify keeps it. */
+export const stateName = 'rolecall';
+
+export interface RequestState {
+  /** By when the answer is due, on the process's monotonic clock. */
+  readonly deadline: number;
+  principal?: Principal;
+  /** The body as it came, kept only for a request with an `Idempotency-Key`. */
+  bodyBytes?: Buffer;
+}
+
+export function stateOf(request: FastifyRequest): RequestState {
+  return request.getDecorator<RequestState>(stateName);
+}
+
+export function principalOf(request: FastifyRequest): Principal {
+  const { principal } = stateOf(request);
+  if (!principal) throw new Error('the route is public and has no principal');
+  return principal;
+}
+
+/** The call that a request makes, for services that read and change. */
+export function callOf(request: FastifyRequest): Call {
+  const caller = principalOf(request);
+  const query = request.query as { dryRun?: 'true' | 'false' };
+  return {
+    caller,
+    requestId: request.id,
+    deadline: stateOf(request).deadline,
+    dryRun: query.dryRun === 'true',
+    idempotency: idempotencyOf(request, caller),
+  };
+}
+
+/** The same for questions about current access. */
+export function askingOf(request: FastifyRequest, atLeast: Revision | undefined): Asking {
+  return { caller: principalOf(request), deadline: stateOf(request).deadline, atLeast: atLeast ?? null };
+}
+
+/** The body of the answer to a write, and its status: 201 where something was created. */
+export function sendWritten<T extends object>(
+  reply: FastifyReply,
+  call: Call,
+  written: { readonly revision: string; readonly changed: boolean },
+  made: T,
+  created = false,
+) {
+  reply.code(created ? 201 : 200);
+  const { revision, changed } = written;
+  return { ...made, revision, changed, ...(call.dryRun ? { dryRun: true as const } : {}) };
+}
+
+function idempotencyOf(request: FastifyRequest, caller: Principal): Call['idempotency'] {
+  const key = request.headers['idempotency-key'];
+  if (request.method !== 'POST' || key === undefined) return null;
+  if (typeof key !== 'string' || !/^[A-Za-z0-9._~:@/+=-]{1,128}$/.test(key))
+    throw new RolecallError(
+      'invalid_input',
+      'Idempotency-Key has 1-128 letters, digits or . _ ~ : @ / + = -',
+    );
+  const fingerprint = createHash('sha256')
+    .update(`${request.method} ${request.url}\n`)
+    .update(stateOf(request).bodyBytes ?? '')
+    .digest();
+  return { credential: `key:${caller.credentialPk}`, key, fingerprint };
+}

@@ -1,0 +1,47 @@
+import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { Scope } from '../../domain/ids.ts';
+import { everywhere } from '../../domain/scopes.ts';
+import type { Authentication } from '../../services/authentication.ts';
+import type { AccessCheck } from '../../services/decisions/access-check.ts';
+import { accessOf } from '../access.ts';
+import { askingOf, stateOf } from '../call.ts';
+
+/**
+ * Holds every route to what it states: who may call it, and with which permission in which scope. Writes are guarded
+ * again inside their transaction; this keeps callers without the permission from ever queueing for the revision lock.
+ * Must be added before any route, so that no route escapes it; one without a statement keeps the server from starting.
+ */
+export function addAuthorization(
+  app: FastifyInstance,
+  { authentication, accessCheck }: { authentication: Authentication; accessCheck: AccessCheck },
+): void {
+  const routes: RouteOptions[] = [];
+
+  app.addHook('onRoute', (route) => {
+    routes.push(route);
+  });
+
+  app.addHook('onReady', async () => {
+    const unstated = routes
+      .filter((route) => !accessOf(route.config))
+      .map((route) => `${route.method} ${route.url}`);
+    if (unstated.length > 0)
+      throw new Error(`routes that do not state who may use them: ${unstated.join(', ')}`);
+  });
+
+  app.addHook('onRequest', async (request) => {
+    const access = accessOf(request.routeOptions.config);
+    // No statement: the request matched no route, and the answer to that is the same for everybody.
+    if (!access || access.who === 'anybody') return;
+    const state = stateOf(request);
+    state.principal = await authentication.authenticate(request.headers.authorization, state.deadline);
+  });
+
+  app.addHook('preHandler', async (request) => {
+    const access = accessOf(request.routeOptions.config);
+    if (access?.who !== 'callers with' || access.aboutOthers) return;
+    const { scope = everywhere } = request.query as { scope?: Scope };
+    const asked = access.scope === 'query' ? scope : everywhere;
+    await accessCheck.requireOf(askingOf(request, undefined), access.permission, asked);
+  });
+}

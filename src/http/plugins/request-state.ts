@@ -1,0 +1,20 @@
+import type { FastifyInstance } from 'fastify';
+import { dueIn } from '../../services/call.ts';
+import { type RequestState, stateName } from '../call.ts';
+
+/** Gives every request its deadline, and every answer the id under which the log knows it. */
+export function addRequestState(app: FastifyInstance, requestTimeoutMs: number): void {
+  app.decorateRequest(stateName);
+  app.addHook('onRequest', async (request, reply) => {
+    const state: RequestState = { deadline: dueIn(requestTimeoutMs) };
+    request.setDecorator(stateName, state);
+    reply.header('x-request-id', request.id);
+    reply.header('x-content-type-options', 'nosniff');
+  });
+}
+
+/** The caller's `X-Request-Id` if it is 1-128 safe characters, otherwise a new one. */
+export function requestIdOf(header: string | string[] | undefined): string {
+  const given = typeof header === 'string' && /^[A-Za-z0-9._~:@/+=-]{1,128}$/.test(header);
+  return given ? header : crypto.randomUUID();
+}

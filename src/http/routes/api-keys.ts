@@ -1,0 +1,66 @@
+import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
+import type { ApiKeys } from '../../services/api-keys.ts';
+import { callersWith } from '../access.ts';
+import { callOf, sendWritten } from '../call.ts';
+import { commonProblems, conflict, notFound, unprocessable } from '../schemas/answers.ts';
+import { createKeyBody, keyCreated, keyList, keyParams, keyRevoked, keysQuery } from '../schemas/api-keys.ts';
+import { writeOnly } from '../schemas/requests.ts';
+
+/** Credentials that act as users. */
+export const apiKeyRoutes: FastifyPluginAsyncZodOpenApi<{ apiKeys: ApiKeys }> = async (app, { apiKeys }) => {
+  const tags = ['Keys'];
+
+  app.route({
+    method: 'GET',
+    url: '/keys',
+    config: callersWith('rolecall_read_keys'),
+    schema: {
+      operationId: 'listKeys',
+      summary: 'Keys in the order of their ids, never their secrets',
+      tags,
+      querystring: keysQuery,
+      response: { 200: keyList, ...commonProblems },
+    },
+    handler: (request) => apiKeys.list(callOf(request), request.query, request.query),
+  });
+
+  app.route({
+    method: 'POST',
+    url: '/keys',
+    config: callersWith('rolecall_manage_keys'),
+    schema: {
+      operationId: 'createKey',
+      summary: 'Make a key; the answer is the only place that ever shows it',
+      tags,
+      querystring: writeOnly,
+      body: createKeyBody,
+      response: { 201: keyCreated, ...commonProblems, ...notFound, ...conflict, ...unprocessable },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const { user, name, permissions = null, expiresAt = null } = request.body;
+      const written = await apiKeys.create(call, { user, name, permissions, expiresAt });
+      reply.header('cache-control', 'no-store');
+      return sendWritten(reply, call, written, written.value, true);
+    },
+  });
+
+  app.route({
+    method: 'DELETE',
+    url: '/keys/:key',
+    config: callersWith('rolecall_manage_keys'),
+    schema: {
+      operationId: 'revokeKey',
+      summary: 'Revoke a key: it is refused from then on',
+      tags,
+      params: keyParams,
+      querystring: writeOnly,
+      response: { 200: keyRevoked, ...commonProblems, ...notFound, ...conflict },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const written = await apiKeys.revoke(call, request.params.key);
+      return sendWritten(reply, call, written, written.value);
+    },
+  });
+};

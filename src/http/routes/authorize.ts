@@ -1,0 +1,60 @@
+import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
+import { everywhere } from '../../domain/scopes.ts';
+import type { AccessCheck, Answer } from '../../services/decisions/access-check.ts';
+import { aboutOthersWith } from '../access.ts';
+import { askingOf, principalOf } from '../call.ts';
+import { commonProblems, conflict } from '../schemas/answers.ts';
+import { authorizeAnswer, authorizeBody, batchAnswer, batchBody } from '../schemas/decisions.ts';
+
+/** The questions of backend services: may somebody do something, somewhere? A denial is an answer, not an error. */
+export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: AccessCheck }> = async (
+  app,
+  { accessCheck },
+) => {
+  app.route({
+    method: 'POST',
+    url: '/authorize',
+    config: { ...aboutOthersWith('rolecall_check', 'body'), hot: true },
+    schema: {
+      operationId: 'authorize',
+      summary: 'May this user do this, here, now?',
+      tags: ['Checks'],
+      body: authorizeBody,
+      response: { 200: authorizeAnswer, ...commonProblems, ...conflict },
+    },
+    handler: async (request) => {
+      const { user = principalOf(request).userId, permission, scope = everywhere, atLeast } = request.body;
+      const asking = askingOf(request, atLeast);
+      const { answer, revision } = await accessCheck.authorize(asking, { user, permission, scope });
+      return { ...resultOf(answer), revision };
+    },
+  });
+
+  app.route({
+    method: 'POST',
+    url: '/authorize/batch',
+    config: { ...aboutOthersWith('rolecall_check', 'body'), hot: true },
+    schema: {
+      operationId: 'authorizeBatch',
+      summary: 'Up to 1,000 questions, answered in order from one snapshot',
+      tags: ['Checks'],
+      body: batchBody,
+      response: { 200: batchAnswer, ...commonProblems, ...conflict },
+    },
+    handler: async (request) => {
+      const { user = principalOf(request).userId, scope = everywhere, checks, atLeast } = request.body;
+      const questions = checks.map((check) => ({ user, scope, ...defined(check) }));
+      const { answers, revision } = await accessCheck.authorizeAll(askingOf(request, atLeast), questions);
+      return { results: answers.map(resultOf), revision };
+    },
+  });
+};
+
+function resultOf({ permission, decision }: Answer) {
+  return { ...decision, permission };
+}
+
+/** Without the members that are undefined, so that they do not hide a default. */
+function defined<T extends object>(members: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as never;
+}

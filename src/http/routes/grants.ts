@@ -1,0 +1,90 @@
+import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
+import { z } from 'zod';
+import type { GrantRow, Grants } from '../../services/grants.ts';
+import { callersWith } from '../access.ts';
+import { callOf, sendWritten } from '../call.ts';
+import { commonProblems, conflict, notFound, page } from '../schemas/answers.ts';
+import { grant, grantBody, grantGiven, grantList, grantParams, grantRevoked } from '../schemas/grants.ts';
+import { pageQuery, roleParams, scopedWrite, userParams } from '../schemas/requests.ts';
+
+/** Roles given to users. */
+export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = async (app, { grants }) => {
+  app.route({
+    method: 'GET',
+    url: '/users/:user/roles',
+    config: callersWith('rolecall_read_users'),
+    schema: {
+      operationId: 'listUserRoles',
+      summary: 'Every grant of a user, those that have not begun or have ended too',
+      tags: ['Grants'],
+      params: userParams,
+      querystring: z.strictObject({}),
+      response: { 200: grantList, ...commonProblems, ...notFound },
+    },
+    handler: async (request) => ({ data: await grants.ofUser(callOf(request), request.params.user) }),
+  });
+
+  app.route({
+    method: 'PUT',
+    url: '/users/:user/roles/:role',
+    config: callersWith('rolecall_grant_roles', 'query'),
+    schema: {
+      operationId: 'grantRole',
+      summary: 'Give a user a role in a scope, or give that grant new terms',
+      tags: ['Grants'],
+      params: grantParams,
+      querystring: scopedWrite,
+      body: grantBody,
+      response: { 200: grantGiven, 201: grantGiven, ...commonProblems, ...notFound, ...conflict },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const { user, role } = request.params;
+      const { startsAt = null, expiresAt = null, reason = null } = request.body ?? {};
+      const written = await grants.put(call, user, role, request.query.scope, {
+        startsAt,
+        expiresAt,
+        reason,
+      });
+      const { created, permissions, gained, lost } = written.value;
+      const made = { user, grant: written.value.grant as GrantRow, permissions, gained, lost };
+      return sendWritten(reply, call, written, made, created);
+    },
+  });
+
+  app.route({
+    method: 'DELETE',
+    url: '/users/:user/roles/:role',
+    config: callersWith('rolecall_grant_roles', 'query'),
+    schema: {
+      operationId: 'revokeRole',
+      summary: 'Take a role back in exactly this scope',
+      tags: ['Grants'],
+      params: grantParams,
+      querystring: scopedWrite,
+      response: { 200: grantRevoked, ...commonProblems, ...notFound, ...conflict },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const { user, role } = request.params;
+      const written = await grants.remove(call, user, role, request.query.scope);
+      const { permissions, gained, lost } = written.value;
+      return sendWritten(reply, call, written, { user, permissions, gained, lost });
+    },
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/roles/:role/users',
+    config: callersWith('rolecall_read_users'),
+    schema: {
+      operationId: 'listRoleUsers',
+      summary: 'Who holds a role directly',
+      tags: ['Grants'],
+      params: roleParams,
+      querystring: z.strictObject(pageQuery),
+      response: { 200: page(grant), ...commonProblems, ...notFound },
+    },
+    handler: (request) => grants.ofRole(callOf(request), request.params.role, request.query),
+  });
+};

@@ -1,0 +1,73 @@
+import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
+import { z } from 'zod';
+import type { Health } from '../../services/health.ts';
+import { anybody } from '../access.ts';
+import { stateOf } from '../call.ts';
+import { listOf } from '../schemas/primitives.ts';
+
+/** What those who run the service ask it. */
+export const operationRoutes: FastifyPluginAsyncZodOpenApi<{ health: Health; version: string }> = async (
+  app,
+  { health, version },
+) => {
+  const tags = ['Operations'];
+
+  app.route({
+    method: 'GET',
+    url: '/livez',
+    config: { ...anybody, hot: true },
+    schema: {
+      operationId: 'getLiveness',
+      summary: 'The process runs; never about the database',
+      tags,
+      response: { 200: z.object({ live: z.literal(true) }).meta({ id: 'Liveness' }) },
+    },
+    handler: async () => ({ live: true as const }),
+  });
+
+  const readiness = z
+    .object({
+      ready: z.boolean(),
+      problems: listOf(
+        z.object({
+          problem: z.string(),
+          command: z.string().nullable().meta({ description: 'The command that helps' }),
+        }),
+      ),
+    })
+    .meta({ id: 'Readiness' });
+
+  app.route({
+    method: 'GET',
+    url: '/readyz',
+    config: { ...anybody, hot: true },
+    schema: {
+      operationId: 'getReadiness',
+      summary: 'Whether questions can be answered, and if not, what is missing and which command helps',
+      tags,
+      response: { 200: readiness, 503: readiness },
+    },
+    handler: async (request, reply) => {
+      const answer = await health.readiness(stateOf(request).deadline - readinessMarginMs);
+      return reply.code(answer.ready ? 200 : 503).send(answer);
+    },
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/version',
+    config: anybody,
+    schema: {
+      operationId: 'getVersion',
+      summary: 'The release that answers',
+      tags,
+      response: {
+        200: z.object({ name: z.literal('rolecall'), version: z.string() }).meta({ id: 'Version' }),
+      },
+    },
+    handler: async () => ({ name: 'rolecall' as const, version }),
+  });
+};
+
+/** Readiness says what is wrong with the database before the request itself runs out of time. */
+const readinessMarginMs = 50;

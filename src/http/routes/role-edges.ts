@@ -1,0 +1,163 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
+import { RolecallError } from '../../domain/errors.ts';
+import type { RoleEdgeService, RoleEdges } from '../../services/role-edges.ts';
+import { callersWith } from '../access.ts';
+import { callOf, sendWritten } from '../call.ts';
+import { commonProblems, conflict, notFound, preconditions } from '../schemas/answers.ts';
+import { roleParams, writeOnly } from '../schemas/requests.ts';
+import {
+  edgesAnswer,
+  edgesWritten,
+  replaceEdgesBody,
+  roleIncludeParams,
+  rolePermissionParams,
+} from '../schemas/roles.ts';
+
+type Written = Awaited<ReturnType<RoleEdgeService['give']>>;
+
+/** What a role gives by itself and which roles it includes. */
+export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeService }> = async (
+  app,
+  { roleEdges },
+) => {
+  const tags = ['Roles'];
+  const written = { 200: edgesWritten, ...commonProblems, ...notFound, ...conflict };
+
+  app.route({
+    method: 'GET',
+    url: '/roles/:role/permissions',
+    config: callersWith('rolecall_read_roles'),
+    schema: {
+      operationId: 'getRolePermissions',
+      summary: "A role's own permissions with their origins, and the roles it includes",
+      tags,
+      params: roleParams,
+      response: { 200: edgesAnswer, ...commonProblems, ...notFound },
+    },
+    handler: async (request, reply) =>
+      tagged(reply, await roleEdges.get(callOf(request), request.params.role)),
+  });
+
+  app.route({
+    method: 'PUT',
+    url: '/roles/:role/permissions',
+    config: callersWith('rolecall_manage_roles'),
+    schema: {
+      operationId: 'replaceRolePermissions',
+      summary: "Make a role's own permissions exactly these; needs If-Match with the ETag of what they were",
+      tags,
+      params: roleParams,
+      querystring: writeOnly,
+      body: replaceEdgesBody,
+      response: { ...written, ...preconditions },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const version = versionOf(request);
+      return answer(
+        reply,
+        call,
+        await roleEdges.replace(call, request.params.role, request.body.permissions, version),
+      );
+    },
+  });
+
+  app.route({
+    method: 'PUT',
+    url: '/roles/:role/permissions/:permission',
+    config: callersWith('rolecall_manage_roles'),
+    schema: {
+      operationId: 'giveRolePermission',
+      summary: 'Add a permission to a role',
+      tags,
+      params: rolePermissionParams,
+      querystring: writeOnly,
+      response: written,
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const { role, permission } = request.params;
+      return answer(reply, call, await roleEdges.give(call, role, permission));
+    },
+  });
+
+  app.route({
+    method: 'DELETE',
+    url: '/roles/:role/permissions/:permission',
+    config: callersWith('rolecall_manage_roles'),
+    schema: {
+      operationId: 'withholdRolePermission',
+      summary: 'Take a permission from a role, also one that the matrix gives',
+      tags,
+      params: rolePermissionParams,
+      querystring: writeOnly,
+      response: written,
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const { role, permission } = request.params;
+      return answer(reply, call, await roleEdges.withhold(call, role, permission));
+    },
+  });
+
+  app.route({
+    method: 'PUT',
+    url: '/roles/:role/includes/:other',
+    config: callersWith('rolecall_manage_roles'),
+    schema: {
+      operationId: 'includeRole',
+      summary: 'Let a role include another',
+      tags,
+      params: roleIncludeParams,
+      querystring: writeOnly,
+      response: written,
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const { role, other } = request.params;
+      return answer(reply, call, await roleEdges.include(call, role, other));
+    },
+  });
+
+  app.route({
+    method: 'DELETE',
+    url: '/roles/:role/includes/:other',
+    config: callersWith('rolecall_manage_roles'),
+    schema: {
+      operationId: 'excludeRole',
+      summary: 'Let a role no longer include another',
+      tags,
+      params: roleIncludeParams,
+      querystring: writeOnly,
+      response: written,
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const { role, other } = request.params;
+      return answer(reply, call, await roleEdges.exclude(call, role, other));
+    },
+  });
+};
+
+function answer(reply: FastifyReply, call: Parameters<typeof sendWritten>[1], written: Written) {
+  return sendWritten(reply, call, written, tagged(reply, written.value));
+}
+
+function tagged(reply: FastifyReply, edges: RoleEdges): RoleEdges {
+  reply.header('etag', `"${edges.version}"`);
+  return edges;
+}
+
+function versionOf(request: FastifyRequest): string {
+  const header = request.headers['if-match'];
+  if (header === undefined)
+    throw new RolecallError('precondition_required', 'replacing the whole set needs If-Match with its ETag');
+  const [, version] = /^"([^"]*)"$/.exec(header.trim()) ?? [];
+  if (version === undefined)
+    throw new RolecallError(
+      'precondition_failed',
+      'If-Match takes one strong ETag, as the last answer gave it',
+    );
+  return version;
+}

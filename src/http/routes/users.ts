@@ -1,0 +1,148 @@
+import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
+import type { Users } from '../../services/users.ts';
+import { callersWith } from '../access.ts';
+import { callOf, sendWritten } from '../call.ts';
+import { commonProblems, conflict, notFound, unprocessable } from '../schemas/answers.ts';
+import { userParams, writeOnly } from '../schemas/requests.ts';
+import {
+  createUserBody,
+  identity,
+  patchUserBody,
+  userAnswer,
+  userDeleted,
+  userList,
+  usersQuery,
+  userWritten,
+} from '../schemas/users.ts';
+
+/** Those whom decisions are about. */
+export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async (app, { users }) => {
+  const tags = ['Users'];
+
+  app.route({
+    method: 'GET',
+    url: '/users',
+    config: callersWith('rolecall_read_users'),
+    schema: {
+      operationId: 'listUsers',
+      summary: 'Users in the order of their ids',
+      tags,
+      querystring: usersQuery,
+      response: { 200: userList, ...commonProblems },
+    },
+    handler: (request) => users.list(callOf(request), request.query, request.query),
+  });
+
+  app.route({
+    method: 'POST',
+    url: '/users',
+    config: callersWith('rolecall_manage_users'),
+    schema: {
+      operationId: 'createUser',
+      summary: 'Make a user, who holds nothing yet',
+      tags,
+      querystring: writeOnly,
+      body: createUserBody,
+      response: { 201: userWritten, ...commonProblems, ...conflict, ...unprocessable },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const { id, email = null, active } = request.body;
+      const written = await users.create(call, { id, email, active });
+      return sendWritten(reply, call, written, { user: written.value }, true);
+    },
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/users/:user',
+    config: callersWith('rolecall_read_users'),
+    schema: {
+      operationId: 'getUser',
+      summary: 'A user with their identities',
+      tags,
+      params: userParams,
+      response: { 200: userAnswer, ...commonProblems, ...notFound },
+    },
+    handler: (request) => users.get(callOf(request), request.params.user),
+  });
+
+  app.route({
+    method: 'PATCH',
+    url: '/users/:user',
+    config: callersWith('rolecall_manage_users'),
+    schema: {
+      operationId: 'updateUser',
+      summary: 'Change a user; deactivating denies at once and keeps every grant',
+      tags,
+      params: userParams,
+      querystring: writeOnly,
+      body: patchUserBody,
+      response: { 200: userWritten, ...commonProblems, ...notFound, ...conflict },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const written = await users.update(call, request.params.user, request.body);
+      return sendWritten(reply, call, written, { user: written.value });
+    },
+  });
+
+  app.route({
+    method: 'DELETE',
+    url: '/users/:user',
+    config: callersWith('rolecall_manage_users'),
+    schema: {
+      operationId: 'deleteUser',
+      summary: 'Delete a user and end all they hold; the record of it stays',
+      tags,
+      params: userParams,
+      querystring: writeOnly,
+      response: { 200: userDeleted, ...commonProblems, ...notFound, ...conflict },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const written = await users.remove(call, request.params.user);
+      return sendWritten(reply, call, written, written.value);
+    },
+  });
+
+  app.route({
+    method: 'PUT',
+    url: '/users/:user/identities',
+    config: callersWith('rolecall_manage_users'),
+    schema: {
+      operationId: 'linkIdentity',
+      summary: 'Link an identity at a provider to a user',
+      tags,
+      params: userParams,
+      querystring: writeOnly,
+      body: identity,
+      response: { 200: userWritten, ...commonProblems, ...notFound, ...conflict },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const written = await users.linkIdentity(call, request.params.user, request.body);
+      return sendWritten(reply, call, written, { user: written.value });
+    },
+  });
+
+  app.route({
+    method: 'DELETE',
+    url: '/users/:user/identities',
+    config: callersWith('rolecall_manage_users'),
+    schema: {
+      operationId: 'unlinkIdentity',
+      summary: 'Unlink an identity from a user',
+      tags,
+      params: userParams,
+      querystring: writeOnly,
+      body: identity,
+      response: { 200: userWritten, ...commonProblems, ...notFound, ...conflict },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const written = await users.unlinkIdentity(call, request.params.user, request.body);
+      return sendWritten(reply, call, written, { user: written.value });
+    },
+  });
+};

@@ -1,0 +1,85 @@
+import { z } from 'zod';
+import { listOf, permission, revisionOut, scope, slug, slugs, timeOut, userId } from './primitives.ts';
+import { freshness, scopeQuery } from './requests.ts';
+
+const denyReason = z
+  .enum(['unknown_permission', 'unknown_user', 'inactive_user', 'denied_by_exception', 'not_granted'])
+  .meta({ id: 'DenyReason', description: 'The first that applies, in this order' });
+
+const decision = {
+  allowed: z.boolean(),
+  permission: slug,
+  reason: denyReason.optional().meta({ description: 'Only of a denial' }),
+};
+
+export const authorizeBody = z
+  .strictObject({
+    user: userId.optional().meta({ description: 'Whom the question is about; left out it is the caller' }),
+    permission,
+    scope: scope.optional(),
+    ...freshness,
+  })
+  .meta({
+    id: 'AuthorizeRequest',
+    examples: [{ user: 'maria', permission: 'customers.change_customer', scope: 'warehouse/north' }],
+  });
+
+export const authorizeAnswer = z.object({ ...decision, revision: revisionOut }).meta({
+  id: 'AuthorizeAnswer',
+  examples: [{ allowed: true, permission: 'customers_change_customer', revision: '0f3a9c51d2e7-42' }],
+});
+
+export const batchBody = z
+  .strictObject({
+    user: userId.optional().meta({ description: 'For checks that name nobody; left out it is the caller' }),
+    scope: scope.optional().meta({ description: 'For checks that name no scope' }),
+    checks: z
+      .array(z.strictObject({ user: userId.optional(), permission, scope: scope.optional() }))
+      .min(1)
+      .max(1_000),
+    ...freshness,
+  })
+  .meta({
+    id: 'AuthorizeBatchRequest',
+    examples: [
+      { user: 'maria', checks: [{ permission: 'orders.view_order' }, { permission: 'orders.load_order' }] },
+    ],
+  });
+
+export const batchAnswer = z
+  .object({ results: listOf(z.object(decision)), revision: revisionOut })
+  .meta({ id: 'AuthorizeBatchAnswer' });
+
+export const permissionsQuery = z.strictObject({ ...scopeQuery, ...freshness });
+
+export const permissionsAnswer = z
+  .object({
+    user: z.string(),
+    scope: z.string(),
+    permissions: slugs.meta({ description: 'Every slug that is allowed, sorted' }),
+    roles: listOf(z.string()).meta({ description: 'Every role that counts, included ones too, sorted' }),
+    revision: revisionOut,
+    expiresAt: timeOut.nullable().meta({ description: 'When this answer changes by itself, if it will' }),
+  })
+  .meta({ id: 'UserPermissions' });
+
+export const scopesQuery = z.strictObject({
+  permission: permission
+    .optional()
+    .meta({ description: 'Left out, the scopes where the user holds anything' }),
+  ...freshness,
+});
+
+export const scopesAnswer = z
+  .object({
+    user: z.string(),
+    permission: slug.nullable(),
+    scopes: listOf(z.string()).meta({
+      description: 'Each stands for itself and everything below it; "" is everywhere',
+    }),
+    denied: listOf(z.string()).meta({
+      description: 'Where, at or below those, an exception denies the permission',
+    }),
+    revision: revisionOut,
+  })
+  .meta({ id: 'UserScopes' });

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { writtenMembers } from './answers.ts';
+import { listOf, permission, roleKey, slug, slugs, text, timeIn, timeOut, userId } from './primitives.ts';
+
+const terms = {
+  startsAt: timeIn.nullish().meta({ description: 'From then on; left out, at once' }),
+  expiresAt: timeIn.nullish().meta({ description: 'Until then, not included; left out, for good' }),
+  reason: text(1_000).nullish().meta({ description: 'For whoever reads it later' }),
+};
+
+interface Terms {
+  readonly startsAt?: number | null | undefined;
+  readonly expiresAt?: number | null | undefined;
+}
+
+const startsFirst = ({ startsAt, expiresAt }: Terms) =>
+  startsAt == null || expiresAt == null || startsAt < expiresAt;
+const orderFault = { path: ['expiresAt'], error: 'expiresAt must be later than startsAt' };
+
+export const grantParams = z.strictObject({ user: userId, role: roleKey });
+
+/** A PUT without a body means a grant without terms. */
+export const grantBody = z
+  .strictObject(terms)
+  .refine(startsFirst, orderFault)
+  .nullish()
+  .meta({ examples: [{ expiresAt: '2027-01-31T12:00:00Z', reason: 'stock-taking' }] });
+
+export const exceptionParams = z.strictObject({ user: userId, permission });
+
+export const exceptionBody = z
+  .strictObject({ effect: z.enum(['allow', 'deny']), ...terms })
+  .refine(startsFirst, orderFault)
+  .meta({ examples: [{ effect: 'deny', reason: 'under review' }] });
+
+const standing = {
+  scope: z.string(),
+  startsAt: timeOut.nullable(),
+  expiresAt: timeOut.nullable(),
+  reason: z.string().nullable(),
+  grantedBy: z.string().nullable().meta({ description: 'A user; null for the operator' }),
+  grantedAt: timeOut,
+};
+
+export const grant = z
+  .object({ user: z.string(), role: z.string(), origin: z.string(), ...standing })
+  .meta({ id: 'Grant' });
+
+const exception = z
+  .object({ user: z.string(), permission: slug, effect: z.enum(['allow', 'deny']), ...standing })
+  .meta({ id: 'Exception' });
+
+const outcome = {
+  user: z.string(),
+  permissions: slugs.meta({ description: 'What the user now may do in that scope' }),
+  ...writtenMembers,
+};
+
+export const grantGiven = z
+  .object({ ...outcome, grant, gained: slugs, lost: slugs })
+  .meta({ id: 'GrantGiven' });
+export const grantRevoked = z.object({ ...outcome, gained: slugs, lost: slugs }).meta({ id: 'GrantRevoked' });
+export const exceptionSet = z
+  .object({ ...outcome, exception, gained: slugs, lost: slugs })
+  .meta({ id: 'ExceptionSet' });
+export const exceptionEnded = z
+  .object({ ...outcome, gained: slugs, lost: slugs })
+  .meta({ id: 'ExceptionEnded' });
+
+export const grantList = z.object({ data: listOf(grant) }).meta({ id: 'GrantList' });
+export const exceptionList = z.object({ data: listOf(exception) }).meta({ id: 'ExceptionList' });

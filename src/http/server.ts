@@ -1,0 +1,97 @@
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import { createSerializerCompiler, validatorCompiler } from 'fastify-zod-openapi';
+import type { ApiKeys } from '../services/api-keys.ts';
+import type { Authentication } from '../services/authentication.ts';
+import type { AccessCheck } from '../services/decisions/access-check.ts';
+import type { Exceptions } from '../services/exceptions.ts';
+import type { Grants } from '../services/grants.ts';
+import type { Health } from '../services/health.ts';
+import type { Permissions } from '../services/permissions.ts';
+import type { RoleEdgeService } from '../services/role-edges.ts';
+import type { Roles } from '../services/roles.ts';
+import type { Users } from '../services/users.ts';
+import { answerBrokenRequest } from './broken-requests.ts';
+import { addAccessLog } from './plugins/access-log.ts';
+import { addAuthorization } from './plugins/authorization.ts';
+import { addJsonBodies } from './plugins/json-bodies.ts';
+import { addOpenApi, documentation } from './plugins/openapi.ts';
+import { addProblems, sendProblem, toProblem } from './plugins/problems.ts';
+import { addRequestState, requestIdOf } from './plugins/request-state.ts';
+import { parseQueryString } from './query-string.ts';
+import { apiKeyRoutes } from './routes/api-keys.ts';
+import { authorizeRoutes } from './routes/authorize.ts';
+import { exceptionRoutes } from './routes/exceptions.ts';
+import { grantRoutes } from './routes/grants.ts';
+import { operationRoutes } from './routes/operations.ts';
+import { permissionRoutes } from './routes/permissions.ts';
+import { roleEdgeRoutes } from './routes/role-edges.ts';
+import { roleRoutes } from './routes/roles.ts';
+import { userPermissionRoutes } from './routes/user-permissions.ts';
+import { userRoutes } from './routes/users.ts';
+
+export interface Services {
+  readonly authentication: Authentication;
+  readonly accessCheck: AccessCheck;
+  readonly users: Users;
+  readonly grants: Grants;
+  readonly exceptions: Exceptions;
+  readonly roles: Roles;
+  readonly roleEdges: RoleEdgeService;
+  readonly permissions: Permissions;
+  readonly apiKeys: ApiKeys;
+  readonly health: Health;
+}
+
+export interface ServerOptions {
+  readonly version: string;
+  readonly requestTimeoutMs: number;
+  readonly logger: FastifyBaseLogger;
+}
+
+const largestBody = 1_048_576;
+/** The longest id, 255 code points of 4 bytes, percent-encoded. */
+const longestParameter = 255 * 4 * 3;
+/** What the deadline leaves for turning a late failure into an answer. */
+const answerMarginMs = 100;
+
+/** Builds the app without listening: the order of what follows is the order in which a request meets it. */
+export async function buildServer(services: Services, options: ServerOptions): Promise<FastifyInstance> {
+  const app = fastify({
+    loggerInstance: options.logger,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: (request) => requestIdOf(request.headers['x-request-id']),
+    requestIdHeader: false,
+    bodyLimit: largestBody,
+    exposeHeadRoutes: false,
+    handlerTimeout: options.requestTimeoutMs,
+    requestTimeout: 30_000,
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    routerOptions: { maxParamLength: longestParameter, querystringParser: parseQueryString },
+    clientErrorHandler: answerBrokenRequest,
+    frameworkErrors: (error, request, reply) => void sendProblem(toProblem(error), request, reply),
+  });
+  app.setValidatorCompiler(validatorCompiler);
+  // Every answer has passed its zod schema by then, so there is nothing for a schema-driven serializer to add.
+  app.setSerializerCompiler(createSerializerCompiler({ stringify: JSON.stringify }));
+
+  addRequestState(app, options.requestTimeoutMs - answerMarginMs);
+  addAccessLog(app);
+  addProblems(app);
+  addJsonBodies(app);
+  addAuthorization(app, services);
+  await addOpenApi(app, options.version);
+
+  await app.register(authorizeRoutes, services);
+  await app.register(userPermissionRoutes, services);
+  await app.register(grantRoutes, services);
+  await app.register(exceptionRoutes, services);
+  await app.register(userRoutes, services);
+  await app.register(roleRoutes, services);
+  await app.register(roleEdgeRoutes, services);
+  await app.register(permissionRoutes, services);
+  await app.register(apiKeyRoutes, services);
+  await app.register(operationRoutes, { health: services.health, version: options.version });
+  await app.register(documentation);
+  return app;
+}
