@@ -1,0 +1,139 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type Config, loadConfig, type Settings } from '../../config/config.ts';
+import { Secret } from '../../config/secrets.ts';
+import { RolecallError } from '../../domain/errors.ts';
+import type { RoleKey, UserId } from '../../domain/ids.ts';
+import { openRuntime, type Runtime } from '../../runtime.ts';
+import { operatorCall } from '../../services/call.ts';
+import { claimDatabase, startOwnDatabase } from '../../storage/development.ts';
+import { migrateUp } from '../../storage/migrations/runner.ts';
+import { readSteps } from '../../storage/migrations/steps.ts';
+import { curlUser, seedDemo } from '../demo.ts';
+import { readMatrixFile, shippedBaseline } from '../matrix-files.ts';
+import { print, progress } from '../output.ts';
+import { listen, untilStopped } from './serve.ts';
+
+interface DevOptions {
+  readonly data: string;
+  readonly databaseUrl?: string;
+}
+
+const administrator = 'admin';
+const seedTimeoutMs = 60_000;
+
+export function addDev(program: Command): void {
+  program
+    .command('dev')
+    .description('try Rolecall: its own PostgreSQL, the baseline, a few demo people and a key')
+    .option('--data <folder>', 'where everything of it is kept', '.rolecall')
+    .option(
+      '--database-url <url>',
+      'a PostgreSQL on this machine, empty or used by dev before, instead of its own',
+    )
+    .action(run);
+}
+
+async function run({ data, databaseUrl }: DevOptions): Promise<void> {
+  const started = performance.now();
+  const settings = loadConfig([]);
+  refuseOutsideDevelopment(settings);
+  await mkdir(data, { recursive: true });
+
+  progress('starting the database');
+  const database = databaseUrl
+    ? await claimDatabase(databaseUrl)
+    : await startOwnDatabase(join(data, 'postgres'));
+  try {
+    const journalKey = await kept(join(data, 'journal-key'), async () => randomBytes(32).toString('hex'));
+    const config: Config<['database', 'journalKey']> = {
+      ...settings,
+      databaseUrl: new Secret(database.url),
+      journalKey: new Secret(journalKey),
+      // The block below is to be the last thing on the terminal until something is wrong.
+      logLevel: settings.logLevel === 'info' ? 'warn' : settings.logLevel,
+    };
+    await writePrivately(
+      join(data, 'env'),
+      `DATABASE_URL=${database.url}\nROLECALL_JOURNAL_KEY=${journalKey}\n`,
+    );
+    const runtime = await openRuntime(config);
+    try {
+      await prepare(runtime, database.url);
+      const key = await kept(join(data, 'admin-key'), () => makeKey(runtime));
+      const service = await listen(config, runtime);
+      print(welcome(service.url, key, database.location, data));
+      print(`Ready in ${((performance.now() - started) / 1_000).toFixed(1)} s`);
+      await service.close(await untilStopped());
+    } finally {
+      await runtime.close();
+    }
+  } finally {
+    await database.stop();
+  }
+}
+
+/** Throws `forbidden` where demo people and a key on disk have no place. */
+function refuseOutsideDevelopment({ nodeEnv, host }: Settings): void {
+  if (nodeEnv === 'production')
+    throw new RolecallError('forbidden', 'dev is not for production: use `rolecall serve`');
+  if (!/^(localhost|127(\.\d{1,3}){3}|::1)$/.test(host))
+    throw new RolecallError(
+      'forbidden',
+      'dev listens on this machine only: leave HOST out or set it to 127.0.0.1',
+    );
+}
+
+async function prepare(runtime: Runtime, url: string): Promise<void> {
+  progress('migrating');
+  await migrateUp({ url, steps: await readSteps() });
+  progress('applying the baseline matrix');
+  await runtime.matrix.apply(operatorCall(seedTimeoutMs), [await readMatrixFile(shippedBaseline)]);
+  await seedDemo(runtime, operatorCall(seedTimeoutMs), Date.now());
+}
+
+/** The key of the demo's administrator: the first one with the role, a further key if the file with it was lost. */
+async function makeKey({ apiKeys }: Runtime): Promise<string> {
+  const provision = (role: RoleKey | null) =>
+    apiKeys.provision(operatorCall(seedTimeoutMs), administrator as UserId, role);
+  const made = await provision('admin' as RoleKey).catch((error: unknown) => {
+    if (error instanceof RolecallError && error.code === 'forbidden') return provision(null);
+    throw error;
+  });
+  return made.value.key ?? '';
+}
+
+/** What a file holds, or what is made and put into it when it is not there: secrets, so only for its owner to read. */
+async function kept(path: string, make: () => Promise<string>): Promise<string> {
+  const found = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  if (found.trim()) return found.trim();
+  const made = await make();
+  await writePrivately(path, `${made}\n`);
+  return made;
+}
+
+async function writePrivately(path: string, text: string): Promise<void> {
+  await writeFile(path, text, { mode: 0o600 });
+}
+
+function welcome(url: string, key: string, location: string, data: string): string {
+  return `
+  API       ${url}
+  Docs      ${url}/docs
+  Database  ${location}
+  Key       ${key}
+
+  Ask what ${curlUser} may do:
+
+  curl -s -H 'Authorization: Bearer ${key}' ${url}/users/${curlUser}/permissions
+
+  Other commands on this database:
+
+  node --env-file=${join(data, 'env')} bin/rolecall.js migrate status
+`;
+}

@@ -1,0 +1,72 @@
+import type { Command } from 'commander';
+import { type Config, loadConfig } from '../../config/config.ts';
+import { buildServer } from '../../http/server.ts';
+import { logStopping } from '../../observability/events.ts';
+import { createLogger } from '../../observability/logger.ts';
+import { openRuntime, type Runtime } from '../../runtime.ts';
+import { readVersion } from '../release.ts';
+
+export function addServe(program: Command): void {
+  program
+    .command('serve')
+    .description('answer requests; never migrates, seeds or creates anything')
+    .action(async () => {
+      const config = loadConfig(['database', 'journalKey']);
+      const runtime = await openRuntime(config);
+      const service = await listen(config, runtime);
+      await service.close(await untilStopped());
+      await runtime.close();
+    });
+}
+
+export interface ListeningService {
+  readonly url: string;
+  /** Takes no more connections, finishes open requests, and hangs up. */
+  close(signal: NodeJS.Signals): Promise<void>;
+}
+
+/** Open requests end by their own deadline; whatever is still there after this is cut. */
+const longestDrainMs = 10_000;
+const sweepMs = 50;
+
+export async function listen(
+  config: Config<['database', 'journalKey']>,
+  runtime: Runtime,
+): Promise<ListeningService> {
+  const logger = createLogger(config.logLevel, process.stdout);
+  const app = await buildServer(runtime, {
+    version: readVersion(),
+    requestTimeoutMs: config.requestTimeoutMs,
+    logger,
+  });
+  const url = await app.listen({
+    host: config.host,
+    port: config.port,
+    listenTextResolver: (address) => `listening on ${address}`,
+  });
+  return {
+    url,
+    close: async (signal) => {
+      logStopping(logger, signal);
+      const cut = setTimeout(() => app.server.closeAllConnections(), longestDrainMs);
+      // A connection kept alive by its client becomes idle when its last answer is out, and nobody else closes it then.
+      const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
+      await app.close();
+      clearTimeout(cut);
+      clearInterval(sweep);
+    },
+  };
+}
+
+/** Resolves on the first SIGTERM or SIGINT. A second one ends the process at once. */
+export function untilStopped(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    const stop = (signal: NodeJS.Signals) => {
+      process.removeListener('SIGTERM', stop);
+      process.removeListener('SIGINT', stop);
+      resolve(signal);
+    };
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
+  });
+}
