@@ -1,0 +1,11 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+/** The folder of the project. */
+export const projectRoot = fileURLToPath(new URL('../../', import.meta.url));
+
+/** vitest's global setup of the e2e project: the program that its tests start is the one of these sources. */
+export default async function build(): Promise<void> {
+  await promisify(execFile)('npm', ['run', '--silent', 'build'], { cwd: projectRoot });
+}

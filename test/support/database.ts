@@ -1,0 +1,56 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import postgres from 'postgres';
+import { inject } from 'vitest';
+import type {} from './postgres.ts';
+import { templateName } from './template.ts';
+
+export interface TestDatabase {
+  readonly url: string;
+  /** Removes the database, cutting off whoever is still connected. */
+  drop(): Promise<void>;
+}
+
+/** A migrated database of the test's own. */
+export function createTestDatabase(): Promise<TestDatabase> {
+  return createDatabase(templateName);
+}
+
+/** A database of the test's own with nothing in it, for what must be tried before or without migrations. */
+export function createEmptyDatabase(): Promise<TestDatabase> {
+  return createDatabase('template0');
+}
+
+async function createDatabase(template: string): Promise<TestDatabase> {
+  const name = `test_${randomBytes(8).toString('hex')}`;
+  await asAdministrator((sql) => copyWhenUnused(sql, template, name));
+  const url = new URL(inject('postgresUrl'));
+  url.pathname = `/${name}`;
+  return {
+    url: url.href,
+    drop: () => asAdministrator((sql) => sql`drop database if exists ${sql(name)} with (force)`),
+  };
+}
+
+async function copyWhenUnused(sql: postgres.Sql, template: string, name: string): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    try {
+      await sql`create database ${sql(name)} template ${sql(template)}`;
+      return;
+    } catch (error) {
+      const inUse = error instanceof postgres.PostgresError && error.code === '55006';
+      if (!inUse || Date.now() > deadline) throw error;
+      await sleep(50);
+    }
+  }
+}
+
+async function asAdministrator(work: (sql: postgres.Sql) => Promise<unknown>): Promise<void> {
+  const sql = postgres(inject('postgresUrl'), { max: 1, onnotice: () => {} });
+  try {
+    await work(sql);
+  } finally {
+    await sql.end();
+  }
+}

@@ -1,0 +1,19 @@
+import { loadConfig } from '../../src/config/config.ts';
+import { openRuntime, type Runtime } from '../../src/runtime.ts';
+
+/** Any key will do: every database of the tests is sealed with this one. */
+export const testJournalKey = 'a-key-for-tests-only-0123456789abcdef';
+
+/** The real services on a database. `variables` are further ones of the environment, such as ROLECALL_POOL_SIZE. */
+export function openTestRuntime(
+  url: string,
+  variables: Readonly<Record<string, string>> = {},
+): Promise<Runtime> {
+  const environment = {
+    DATABASE_URL: url,
+    ROLECALL_JOURNAL_KEY: testJournalKey,
+    ROLECALL_REQUEST_TIMEOUT_MS: '20000',
+    ...variables,
+  };
+  return openRuntime(loadConfig(['database', 'journalKey'], environment));
+}
