@@ -74,7 +74,7 @@ export function openExceptions(transactions: Transactions): Exceptions {
       after: terms ? termsOf({ ...terms, permission: slug, scope }) : null,
       personal: reasonOf(terms ?? existing),
     });
-    await requireAdministrator(handle, call);
+    if (terms?.effect === 'deny') await requireAdministrator(handle, call);
     const exception = terms ? ((await findException(handle, place)) ?? null) : null;
     return outcomeOf(exception, !existing, before, await permissionsNow(handle, userId, scope));
 

@@ -90,7 +90,7 @@ export function openDatabase(options: DatabaseOptions): Database {
 function connect(options: DatabaseOptions): postgres.Sql {
   return postgres(options.url, {
     max: options.poolSize,
-    connect_timeout: Math.ceil(options.connectTimeoutMs / 1_000),
+    connect_timeout: options.connectTimeoutMs / 1_000,
     idle_timeout: 300,
     max_lifetime: 3_600,
     backoff: () => 0.05 + Math.random() * 0.2,

@@ -2,6 +2,7 @@ import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { environmentFor, type Program, run, start } from '../support/program.ts';
+import { testJournalKey } from '../support/runtime.ts';
 
 let database: TestDatabase;
 let running: Program[] = [];
@@ -144,7 +145,7 @@ describe('on a migrated database', () => {
       .map((line) => JSON.parse(line));
     expect(lines.every((line) => typeof line.msg === 'string')).toBe(true);
     expect(stdout).not.toContain('canary');
-    expect(stdout).not.toContain(new URL(database.url).password);
+    expect(stdout).not.toContain(testJournalKey);
   });
 });
 

@@ -19,7 +19,7 @@ export interface SharedPostgres {
 
 interface Shared {
   users: number;
-  readonly server: Promise<EmbeddedPostgres>;
+  readonly server: ReturnType<typeof startPrepared>;
 }
 
 // Every vitest project loads this file anew, so a variable of the module would not be shared.
@@ -36,12 +36,19 @@ export async function sharePostgres(): Promise<SharedPostgres> {
     if (registry.rolecallTestPostgres === shared) registry.rolecallTestPostgres = undefined;
     const server = await shared.server;
     await server.stop();
-    await rm(server.dataDirectory, { recursive: true, force: true });
+    if (server.dataDirectory) await rm(server.dataDirectory, { recursive: true, force: true });
   };
   return { url: (await shared.server).url, release };
 }
 
-async function startPrepared(): Promise<EmbeddedPostgres> {
+/** The variable that names another server to test on, by its superuser's URL: PostgreSQL 15 to 18 must all do. */
+const otherServer = process.env['TEST_POSTGRES_URL'];
+
+async function startPrepared(): Promise<Pick<EmbeddedPostgres, 'url' | 'stop'> & { dataDirectory?: string }> {
+  if (otherServer) {
+    await prepareTemplate(otherServer);
+    return { url: otherServer, stop: async () => {} };
+  }
   const place = await quickestPlace();
   await removeLeftovers(place);
   const dataDirectory = await mkdtemp(join(place, `rolecall-test-${process.pid}-`));

@@ -11,6 +11,7 @@ export const templateName = 'rolecall_template';
 export async function prepareTemplate(serverUrl: string): Promise<void> {
   const sql = postgres(serverUrl, { max: 1, onnotice: () => {} });
   try {
+    await sql`drop database if exists ${sql(templateName)}`;
     await sql`create database ${sql(templateName)}`;
   } finally {
     await sql.end();
