@@ -42,7 +42,7 @@ export function parseUserId(text: string): Parsed<UserId> {
     return refused('a user id has at most 255 characters');
   if (!text.isWellFormed()) return refused('a user id is well-formed Unicode');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are exactly what is refused
-  if (/[\u0000-\u001f\u007f]/.test(text)) return refused('a user id has no control characters');
+  if (/[\u0000-\u001f\u007f-\u009f]/.test(text)) return refused('a user id has no control characters');
   return parsed(text);
 }
 

@@ -6,5 +6,5 @@ export const everywhere = '' as Scope;
 /** Whether what holds at `holder` holds at `asked`: the same scope or one above it, segment by segment. */
 export function covers(holder: Scope, asked: Scope): boolean {
   if (holder === everywhere || holder === asked) return true;
-  return asked.length > holder.length && asked.startsWith(holder) && asked[holder.length] === '/';
+  return asked.startsWith(holder) && asked[holder.length] === '/';
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RolecallError } from '../domain/errors.ts';
 import type { Principal } from '../domain/principals.ts';
-import type { Revision } from '../domain/revisions.ts';
+import { parseRevision, type Revision } from '../domain/revisions.ts';
 import type { Call } from '../services/call.ts';
 import type { Asking } from '../services/decisions/access-check.ts';
 
@@ -41,8 +41,18 @@ export function callOf(request: FastifyRequest): Call {
 }
 
 /** The same for questions about current access. */
-export function askingOf(request: FastifyRequest, atLeast: Revision | undefined): Asking {
-  return { caller: principalOf(request), deadline: stateOf(request).deadline, atLeast: atLeast ?? null };
+export function askingOf(request: FastifyRequest, atLeast: string | undefined): Asking {
+  return {
+    caller: principalOf(request),
+    deadline: stateOf(request).deadline,
+    atLeast: atLeast === undefined ? null : revisionOf(atLeast),
+  };
+}
+
+function revisionOf(text: string): Revision {
+  const parsed = parseRevision(text);
+  if (parsed.ok) return parsed.value;
+  throw new RolecallError('invalid_revision', `\`atLeast\`: ${parsed.why}`);
 }
 
 /** The body of the answer to a write, and its status: 201 where something was created. */
@@ -58,14 +68,15 @@ export function sendWritten<T extends object>(
   return { ...made, revision, changed, ...(call.dryRun ? { dryRun: true as const } : {}) };
 }
 
+const idempotencyKeyForm = 'Idempotency-Key has 1-128 letters, digits or . _ ~ : @ / + = -';
+
 function idempotencyOf(request: FastifyRequest, caller: Principal): Call['idempotency'] {
   const key = request.headers['idempotency-key'];
   if (request.method !== 'POST' || key === undefined) return null;
   if (typeof key !== 'string' || !/^[A-Za-z0-9._~:@/+=-]{1,128}$/.test(key))
-    throw new RolecallError(
-      'invalid_input',
-      'Idempotency-Key has 1-128 letters, digits or . _ ~ : @ / + = -',
-    );
+    throw new RolecallError('invalid_input', idempotencyKeyForm, {
+      errors: [{ pointer: '/header/idempotency-key', code: 'invalid_value', detail: idempotencyKeyForm }],
+    });
   const fingerprint = createHash('sha256')
     .update(`${request.method} ${request.url}\n`)
     .update(stateOf(request).bodyBytes ?? '')

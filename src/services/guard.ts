@@ -6,6 +6,7 @@ import { administratorRole, type BuiltinPermission, builtinLayer } from '../doma
 import { type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
 import type { Principal } from '../domain/principals.ts';
 import { everywhere } from '../domain/scopes.ts';
+import { credentialStands } from '../storage/api-keys.ts';
 import { administratorRemains } from '../storage/grants.ts';
 import { type Facts, loadFacts } from '../storage/read-models/decision-rows.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
@@ -26,8 +27,9 @@ const mostNamed = 10;
 
 /**
  * Stands before every change, inside its transaction and after the revision lock, so that what it reads is current:
- * the caller holds the route's permission in the scope, and holds, as far and as long, everything that the change
- * gives or takes, or may escalate there. Throws `forbidden` or `exceeds_own_access`. The operator is not guarded.
+ * the caller's credential still stands, the caller holds the route's permission in the scope, and holds, as far and as
+ * long, everything that the change gives or takes, or may escalate there. Throws `unauthenticated`, `forbidden` or
+ * `exceeds_own_access`. The operator is not guarded.
  */
 export async function guardChange(
   handle: WriteHandle,
@@ -43,6 +45,8 @@ export async function guardChange(
     roles: reach.flatMap((item) => ('role' in item ? [item.role] : [])),
     permissions: null,
   });
+  if (!(await credentialStands(handle.sql, caller.credentialPk)))
+    throw new RolecallError('unauthenticated', 'this API key is not valid');
   requirePermissionOf(facts, caller, permission, scope);
   const power: Power = { access: accessOf(facts, caller.userId), narrowedTo: caller.narrowedTo };
   const beyond = new Set<PermissionSlug>();

@@ -128,7 +128,7 @@ async function registerOne(
   if (resource === reservedResource)
     throw new RolecallError(
       'invalid_input',
-      `the resource "${reservedResource}" is reserved for the service itself`,
+      `${resource}.${action}: the resource "${reservedResource}" is reserved for the service itself`,
     );
   if (existing && (existing.resource !== resource || existing.action !== action))
     throw new RolecallError(

@@ -37,6 +37,14 @@ export async function findCredential(sql: Sql, id: string): Promise<CredentialRo
   return row && { ...row, credentialPk: Number(row.credentialPk), userPk: Number(row.userPk) };
 }
 
+/** Whether the key may still be used, by the primary's clock. */
+export async function credentialStands(sql: Sql, credentialPk: number): Promise<boolean> {
+  const rows = await sql`
+    select 1 from rolecall.api_keys
+    where pk = ${credentialPk} and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())`;
+  return rows.length > 0;
+}
+
 function selectKeys({ db }: ReadHandle) {
   return db
     .select({

@@ -9,11 +9,12 @@ const constraints: Record<string, readonly [ErrorCode, string]> = {
   identities_issuer_subject_key: ['identity_taken', 'this identity belongs to another user'],
   roles_key_key: ['role_exists', 'a role with this key exists'],
   permissions_slug_key: ['slug_collision', 'another permission already has this slug'],
+  api_keys_created_before_expiry: ['invalid_input', 'expiresAt: a key expires in the future'],
 };
 
 /** Failures of the connection or the server's willingness, not of the statement. */
 const unavailableStates =
-  /^(08...|57P0[123]|57014|53...|55P03|25P0[34]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E[A-Z]+)$/;
+  /^(08...|40001|40P01|57P0.|57014|53...|55P03|25P0[34]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E[A-Z_]+)$/;
 /** The schema is not there, or not the one this release expects. */
 const notReadyStates = /^(3F000|42P01|42703|42883)$/;
 

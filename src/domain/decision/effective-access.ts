@@ -60,8 +60,9 @@ export function nextChange(
 }
 
 /**
- * The scopes at which the user holds a permission, or with `null` anything at all, as they were granted: a scope listed
- * here stands for everything below it except what `denied` lists.
+ * The scopes, of those that the user's grants and exceptions name, at which they hold a permission, or with `null`
+ * anything at all. For a permission, a scope listed stands for everything below it except what `denied` lists; for
+ * anything at all, exceptions below may leave nothing, and `denied` is empty.
  */
 export function scopesOf(
   catalogue: Catalogue,
@@ -69,6 +70,7 @@ export function scopesOf(
   permission: PermissionSlug | null,
   at: Instant,
 ): { readonly scopes: readonly Scope[]; readonly denied: readonly Scope[] } {
+  if (!user.active) return { scopes: [], denied: [] };
   const concerned = user.exceptions.filter(
     (exception) => permission === null || exception.permission === permission,
   );

@@ -40,7 +40,8 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
       };
       return { ...transformed, schema: { ...described, ...transformed.schema, security } };
     },
-    transformObject: fastifyZodOpenApiTransformers.transformObject,
+    transformObject: (document) =>
+      withOptionalBodies(fastifyZodOpenApiTransformers.transformObject(document)),
   });
 }
 
@@ -49,6 +50,27 @@ const scopes = {
   body: 'in the scope asked about',
   everywhere: 'everywhere',
 };
+
+const optionalMark = 'x-fastify-zod-openapi-optional';
+
+interface OpenApiOperation {
+  readonly requestBody?: {
+    required?: boolean;
+    readonly content?: Record<string, { readonly schema?: Record<string, unknown> }>;
+  };
+}
+
+/** The generator marks a body that may be left out and then declares it as required all the same. */
+function withOptionalBodies<Document extends object>(document: Document): Document {
+  const { paths } = document as { paths?: Record<string, Record<string, OpenApiOperation>> };
+  for (const { requestBody } of Object.values(paths ?? {}).flatMap((path) => Object.values(path))) {
+    const schema = requestBody?.content?.['application/json']?.schema;
+    if (!requestBody || schema?.[optionalMark] === undefined) continue;
+    if (schema[optionalMark]) requestBody.required = false;
+    delete schema[optionalMark];
+  }
+  return document;
+}
 
 /** The document and the pages that show it. Both are open to anybody and say nothing about anybody. */
 export const documentation: FastifyPluginAsync = async (app) => {

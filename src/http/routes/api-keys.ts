@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import type { ApiKeys } from '../../services/api-keys.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { commonProblems, conflict, notFound, unprocessable } from '../schemas/answers.ts';
+import { refusals } from '../schemas/answers.ts';
 import { createKeyBody, keyCreated, keyList, keyParams, keyRevoked, keysQuery } from '../schemas/api-keys.ts';
 import { writeOnly } from '../schemas/requests.ts';
 
@@ -19,7 +19,7 @@ export const apiKeyRoutes: FastifyPluginAsyncZodOpenApi<{ apiKeys: ApiKeys }> = 
       summary: 'Keys in the order of their ids, never their secrets',
       tags,
       querystring: keysQuery,
-      response: { 200: keyList, ...commonProblems },
+      response: { 200: keyList, ...refusals() },
     },
     handler: (request) => apiKeys.list(callOf(request), request.query, request.query),
   });
@@ -34,7 +34,7 @@ export const apiKeyRoutes: FastifyPluginAsyncZodOpenApi<{ apiKeys: ApiKeys }> = 
       tags,
       querystring: writeOnly,
       body: createKeyBody,
-      response: { 201: keyCreated, ...commonProblems, ...notFound, ...conflict, ...unprocessable },
+      response: { 201: keyCreated, ...refusals(404, 409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -55,7 +55,7 @@ export const apiKeyRoutes: FastifyPluginAsyncZodOpenApi<{ apiKeys: ApiKeys }> = 
       tags,
       params: keyParams,
       querystring: writeOnly,
-      response: { 200: keyRevoked, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: keyRevoked, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);

@@ -3,7 +3,7 @@ import { everywhere } from '../../domain/scopes.ts';
 import type { AccessCheck, Answer } from '../../services/decisions/access-check.ts';
 import { aboutOthersWith } from '../access.ts';
 import { askingOf, principalOf } from '../call.ts';
-import { commonProblems, conflict } from '../schemas/answers.ts';
+import { refusals } from '../schemas/answers.ts';
 import { authorizeAnswer, authorizeBody, batchAnswer, batchBody } from '../schemas/decisions.ts';
 
 /** The questions of backend services: may somebody do something, somewhere? A denial is an answer, not an error. */
@@ -20,7 +20,7 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
       summary: 'May this user do this, here, now?',
       tags: ['Checks'],
       body: authorizeBody,
-      response: { 200: authorizeAnswer, ...commonProblems, ...conflict },
+      response: { 200: authorizeAnswer, ...refusals(409, 413, 415) },
     },
     handler: async (request) => {
       const { user = principalOf(request).userId, permission, scope = everywhere, atLeast } = request.body;
@@ -39,7 +39,7 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
       summary: 'Up to 1,000 questions, answered in order from one snapshot',
       tags: ['Checks'],
       body: batchBody,
-      response: { 200: batchAnswer, ...commonProblems, ...conflict },
+      response: { 200: batchAnswer, ...refusals(409, 413, 415) },
     },
     handler: async (request) => {
       const { user = principalOf(request).userId, scope = everywhere, checks, atLeast } = request.body;

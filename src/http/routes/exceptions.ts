@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { ExceptionRow, Exceptions } from '../../services/exceptions.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { commonProblems, conflict, notFound } from '../schemas/answers.ts';
+import { refusals } from '../schemas/answers.ts';
 import {
   exceptionBody,
   exceptionEnded,
@@ -28,7 +28,7 @@ export const exceptionRoutes: FastifyPluginAsyncZodOpenApi<{ exceptions: Excepti
       tags: ['Grants'],
       params: userParams,
       querystring: z.strictObject({}),
-      response: { 200: exceptionList, ...commonProblems, ...notFound },
+      response: { 200: exceptionList, ...refusals(404) },
     },
     handler: async (request) => ({ data: await exceptions.ofUser(callOf(request), request.params.user) }),
   });
@@ -44,7 +44,7 @@ export const exceptionRoutes: FastifyPluginAsyncZodOpenApi<{ exceptions: Excepti
       params: exceptionParams,
       querystring: scopedWrite,
       body: exceptionBody,
-      response: { 200: exceptionSet, 201: exceptionSet, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: exceptionSet, 201: exceptionSet, ...refusals(404, 409, 413, 415) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -73,7 +73,7 @@ export const exceptionRoutes: FastifyPluginAsyncZodOpenApi<{ exceptions: Excepti
       tags: ['Grants'],
       params: exceptionParams,
       querystring: scopedWrite,
-      response: { 200: exceptionEnded, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: exceptionEnded, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { GrantRow, Grants } from '../../services/grants.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { commonProblems, conflict, notFound, page } from '../schemas/answers.ts';
+import { page, refusals } from '../schemas/answers.ts';
 import { grant, grantBody, grantGiven, grantList, grantParams, grantRevoked } from '../schemas/grants.ts';
 import { pageQuery, roleParams, scopedWrite, userParams } from '../schemas/requests.ts';
 
@@ -19,7 +19,7 @@ export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = asy
       tags: ['Grants'],
       params: userParams,
       querystring: z.strictObject({}),
-      response: { 200: grantList, ...commonProblems, ...notFound },
+      response: { 200: grantList, ...refusals(404) },
     },
     handler: async (request) => ({ data: await grants.ofUser(callOf(request), request.params.user) }),
   });
@@ -35,7 +35,7 @@ export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = asy
       params: grantParams,
       querystring: scopedWrite,
       body: grantBody,
-      response: { 200: grantGiven, 201: grantGiven, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: grantGiven, 201: grantGiven, ...refusals(404, 409, 413, 415) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -62,7 +62,7 @@ export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = asy
       tags: ['Grants'],
       params: grantParams,
       querystring: scopedWrite,
-      response: { 200: grantRevoked, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: grantRevoked, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -83,7 +83,7 @@ export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = asy
       tags: ['Grants'],
       params: roleParams,
       querystring: z.strictObject(pageQuery),
-      response: { 200: page(grant), ...commonProblems, ...notFound },
+      response: { 200: page(grant), ...refusals(404) },
     },
     handler: (request) => grants.ofRole(callOf(request), request.params.role, request.query),
   });

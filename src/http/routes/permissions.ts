@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import type { PermissionRow, Permissions, RegisteredPermission } from '../../services/permissions.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { commonProblems, conflict, notFound, unprocessable } from '../schemas/answers.ts';
+import { refusals } from '../schemas/answers.ts';
 import {
   describeBody,
   permissionAnswer,
@@ -31,7 +31,7 @@ export const permissionRoutes: FastifyPluginAsyncZodOpenApi<{ permissions: Permi
       summary: 'Permissions in the order of their slugs',
       tags,
       querystring: permissionsListQuery,
-      response: { 200: permissionList, ...commonProblems },
+      response: { 200: permissionList, ...refusals() },
     },
     handler: async (request) => {
       const { data, nextCursor } = await permissions.list(callOf(request), request.query, request.query);
@@ -52,9 +52,7 @@ export const permissionRoutes: FastifyPluginAsyncZodOpenApi<{ permissions: Permi
       response: {
         200: permissionWritten,
         201: permissionWritten,
-        ...commonProblems,
-        ...conflict,
-        ...unprocessable,
+        ...refusals(409, 413, 415, 422),
       },
     },
     handler: async (request, reply) => {
@@ -76,7 +74,7 @@ export const permissionRoutes: FastifyPluginAsyncZodOpenApi<{ permissions: Permi
       tags,
       querystring: writeOnly,
       body: registerBatchBody,
-      response: { 200: permissionsRegistered, ...commonProblems, ...conflict, ...unprocessable },
+      response: { 200: permissionsRegistered, ...refusals(409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -99,7 +97,7 @@ export const permissionRoutes: FastifyPluginAsyncZodOpenApi<{ permissions: Permi
       summary: 'A permission, be it retired',
       tags,
       params: permissionParams,
-      response: { 200: permissionAnswer, ...commonProblems, ...notFound },
+      response: { 200: permissionAnswer, ...refusals(404) },
     },
     handler: async (request) => shown(await permissions.get(callOf(request), request.params.permission)),
   });
@@ -115,7 +113,7 @@ export const permissionRoutes: FastifyPluginAsyncZodOpenApi<{ permissions: Permi
       params: permissionParams,
       querystring: writeOnly,
       body: describeBody,
-      response: { 200: permissionWritten, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: permissionWritten, ...refusals(404, 409, 413, 415) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -134,7 +132,7 @@ export const permissionRoutes: FastifyPluginAsyncZodOpenApi<{ permissions: Permi
       tags,
       params: permissionParams,
       querystring: writeOnly,
-      response: { 200: permissionWritten, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: permissionWritten, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);

@@ -4,7 +4,7 @@ import { RolecallError } from '../../domain/errors.ts';
 import type { RoleEdgeService, RoleEdges } from '../../services/role-edges.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { commonProblems, conflict, notFound, preconditions } from '../schemas/answers.ts';
+import { refusals } from '../schemas/answers.ts';
 import { roleParams, writeOnly } from '../schemas/requests.ts';
 import {
   edgesAnswer,
@@ -22,7 +22,6 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
   { roleEdges },
 ) => {
   const tags = ['Roles'];
-  const written = { 200: edgesWritten, ...commonProblems, ...notFound, ...conflict };
 
   app.route({
     method: 'GET',
@@ -33,7 +32,7 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
       summary: "A role's own permissions with their origins, and the roles it includes",
       tags,
       params: roleParams,
-      response: { 200: edgesAnswer, ...commonProblems, ...notFound },
+      response: { 200: edgesAnswer, ...refusals(404) },
     },
     handler: async (request, reply) =>
       tagged(reply, await roleEdges.get(callOf(request), request.params.role)),
@@ -50,7 +49,7 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
       params: roleParams,
       querystring: writeOnly,
       body: replaceEdgesBody,
-      response: { ...written, ...preconditions },
+      response: { 200: edgesWritten, ...refusals(404, 409, 412, 413, 415, 428) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -73,7 +72,7 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
       tags,
       params: rolePermissionParams,
       querystring: writeOnly,
-      response: written,
+      response: { 200: edgesWritten, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -92,7 +91,7 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
       tags,
       params: rolePermissionParams,
       querystring: writeOnly,
-      response: written,
+      response: { 200: edgesWritten, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -111,7 +110,7 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
       tags,
       params: roleIncludeParams,
       querystring: writeOnly,
-      response: written,
+      response: { 200: edgesWritten, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -130,7 +129,7 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
       tags,
       params: roleIncludeParams,
       querystring: writeOnly,
-      response: written,
+      response: { 200: edgesWritten, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);

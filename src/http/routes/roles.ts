@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Roles } from '../../services/roles.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { commonProblems, conflict, notFound, unprocessable } from '../schemas/answers.ts';
+import { refusals } from '../schemas/answers.ts';
 import { pageQuery, roleParams, writeOnly } from '../schemas/requests.ts';
 import {
   createRoleBody,
@@ -27,7 +27,7 @@ export const roleRoutes: FastifyPluginAsyncZodOpenApi<{ roles: Roles }> = async 
       summary: 'Roles in the order of their keys',
       tags,
       querystring: z.strictObject(pageQuery),
-      response: { 200: roleList, ...commonProblems },
+      response: { 200: roleList, ...refusals() },
     },
     handler: (request) => roles.list(callOf(request), request.query),
   });
@@ -42,7 +42,7 @@ export const roleRoutes: FastifyPluginAsyncZodOpenApi<{ roles: Roles }> = async 
       tags,
       querystring: writeOnly,
       body: createRoleBody,
-      response: { 201: roleWritten, ...commonProblems, ...conflict, ...unprocessable },
+      response: { 201: roleWritten, ...refusals(409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -60,7 +60,7 @@ export const roleRoutes: FastifyPluginAsyncZodOpenApi<{ roles: Roles }> = async 
       summary: 'A role',
       tags,
       params: roleParams,
-      response: { 200: roleAnswer, ...commonProblems, ...notFound },
+      response: { 200: roleAnswer, ...refusals(404) },
     },
     handler: (request) => roles.get(callOf(request), request.params.role),
   });
@@ -76,7 +76,7 @@ export const roleRoutes: FastifyPluginAsyncZodOpenApi<{ roles: Roles }> = async 
       params: roleParams,
       querystring: writeOnly,
       body: patchRoleBody,
-      response: { 200: roleWritten, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: roleWritten, ...refusals(404, 409, 413, 415) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -95,7 +95,7 @@ export const roleRoutes: FastifyPluginAsyncZodOpenApi<{ roles: Roles }> = async 
       tags,
       params: roleParams,
       querystring: writeOnly,
-      response: { 200: roleDeleted, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: roleDeleted, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);

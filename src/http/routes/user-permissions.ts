@@ -4,7 +4,7 @@ import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import type { AccessCheck, UserPermissions } from '../../services/decisions/access-check.ts';
 import { aboutOthersWith, anyCaller } from '../access.ts';
 import { askingOf, principalOf } from '../call.ts';
-import { commonProblems, conflict, notFound } from '../schemas/answers.ts';
+import { refusals } from '../schemas/answers.ts';
 import { permissionsAnswer, permissionsQuery, scopesAnswer, scopesQuery } from '../schemas/decisions.ts';
 import { userParams } from '../schemas/requests.ts';
 
@@ -25,7 +25,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
       tags: ['Checks'],
       params: userParams,
       querystring: permissionsQuery,
-      response: { 200: permissionsAnswer, ...unchanged, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: permissionsAnswer, ...unchanged, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const { scope, atLeast } = request.query;
@@ -43,7 +43,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
       summary: 'What the caller may do in a scope, as slugs',
       tags: ['Checks'],
       querystring: permissionsQuery,
-      response: { 200: permissionsAnswer, ...unchanged, ...commonProblems, ...conflict },
+      response: { 200: permissionsAnswer, ...unchanged, ...refusals(409) },
     },
     handler: async (request, reply) => {
       const { scope, atLeast } = request.query;
@@ -66,7 +66,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
       tags: ['Checks'],
       params: userParams,
       querystring: scopesQuery,
-      response: { 200: scopesAnswer, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: scopesAnswer, ...refusals(404, 409) },
     },
     handler: async (request) => {
       const { permission = null, atLeast } = request.query;
@@ -83,7 +83,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
       summary: 'Where the caller holds a permission, or anything',
       tags: ['Checks'],
       querystring: scopesQuery,
-      response: { 200: scopesAnswer, ...commonProblems, ...conflict },
+      response: { 200: scopesAnswer, ...refusals(409) },
     },
     handler: async (request) => {
       const { permission = null, atLeast } = request.query;

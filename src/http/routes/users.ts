@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import type { Users } from '../../services/users.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { commonProblems, conflict, notFound, unprocessable } from '../schemas/answers.ts';
+import { refusals } from '../schemas/answers.ts';
 import { userParams, writeOnly } from '../schemas/requests.ts';
 import {
   createUserBody,
@@ -28,7 +28,7 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
       summary: 'Users in the order of their ids',
       tags,
       querystring: usersQuery,
-      response: { 200: userList, ...commonProblems },
+      response: { 200: userList, ...refusals() },
     },
     handler: (request) => users.list(callOf(request), request.query, request.query),
   });
@@ -43,7 +43,7 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
       tags,
       querystring: writeOnly,
       body: createUserBody,
-      response: { 201: userWritten, ...commonProblems, ...conflict, ...unprocessable },
+      response: { 201: userWritten, ...refusals(409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -62,7 +62,7 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
       summary: 'A user with their identities',
       tags,
       params: userParams,
-      response: { 200: userAnswer, ...commonProblems, ...notFound },
+      response: { 200: userAnswer, ...refusals(404) },
     },
     handler: (request) => users.get(callOf(request), request.params.user),
   });
@@ -78,7 +78,7 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
       params: userParams,
       querystring: writeOnly,
       body: patchUserBody,
-      response: { 200: userWritten, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: userWritten, ...refusals(404, 409, 413, 415) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -97,7 +97,7 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
       tags,
       params: userParams,
       querystring: writeOnly,
-      response: { 200: userDeleted, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: userDeleted, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -117,7 +117,7 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
       params: userParams,
       querystring: writeOnly,
       body: identity,
-      response: { 200: userWritten, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: userWritten, ...refusals(404, 409, 413, 415) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
@@ -137,7 +137,7 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
       params: userParams,
       querystring: writeOnly,
       body: identity,
-      response: { 200: userWritten, ...commonProblems, ...notFound, ...conflict },
+      response: { 200: userWritten, ...refusals(404, 409, 413, 415) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);

@@ -13,21 +13,38 @@ export function page<Item extends z.ZodType>(item: Item) {
   return z.object({ data: listOf(item), nextCursor: z.string().nullable() });
 }
 
-const problemBody = { 'application/problem+json': { schema: problemSchema } };
+const refusalMeanings = {
+  400: 'Bad input',
+  401: 'No valid credential',
+  403: 'The caller may not',
+  404: 'Named something that does not exist',
+  409: 'Refused because of what stands',
+  412: 'Changed meanwhile',
+  413: 'The body is too large',
+  415: 'The body is not declared as JSON',
+  422: 'Idempotency-Key came with another request before',
+  428: 'If-Match is missing',
+  503: 'The service cannot know, or is not ready',
+} as const;
 
-function problem(description: string) {
-  return { description, content: problemBody };
+type Refusal = keyof typeof refusalMeanings;
+
+interface RefusalResponse {
+  readonly description: string;
+  readonly content: { readonly 'application/problem+json': { readonly schema: typeof problemSchema } };
 }
 
-/** The problems that any authenticated route may answer with. */
-export const commonProblems = {
-  400: problem('Bad input'),
-  401: problem('No valid credential'),
-  403: problem('The caller may not'),
-  503: problem('The service cannot know, or is not ready'),
-};
-
-export const notFound = { 404: problem('Named something that does not exist') };
-export const conflict = { 409: problem('Refused because of what stands') };
-export const unprocessable = { 422: problem('Idempotency-Key came with another request before') };
-export const preconditions = { 412: problem('Changed meanwhile'), 428: problem('If-Match is missing') };
+/** The problems a route may answer with: those of every authenticated route and these of its own. */
+export function refusals<Own extends Refusal = never>(...own: readonly Own[]) {
+  const statuses: readonly Refusal[] = [400, 401, 403, ...own, 503];
+  // Each route gets objects of its own: the generator of the document describes an object only where it first sees it.
+  return Object.fromEntries(
+    statuses.map((status) => [
+      status,
+      {
+        description: refusalMeanings[status],
+        content: { 'application/problem+json': { schema: problemSchema } },
+      },
+    ]),
+  ) as Record<400 | 401 | 403 | 503 | Own, RefusalResponse>;
+}

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { page, writtenMembers } from './answers.ts';
-import { listOf, permission, slug, text, timeIn, timeOut, userId } from './primitives.ts';
+import { bodyMeta, listOf, permission, slug, text, timeIn, timeOut, userId } from './primitives.ts';
 import { pageQuery } from './requests.ts';
 
 export const createKeyBody = z
@@ -15,7 +15,7 @@ export const createKeyBody = z
       .meta({ description: "Narrows the key to these of its user's permissions" }),
     expiresAt: timeIn.nullish(),
   })
-  .meta({ id: 'CreateKeyRequest', examples: [{ user: 'orders-service', name: 'orders in production' }] });
+  .meta(bodyMeta('CreateKeyRequest', { user: 'orders-service', name: 'orders in production' }));
 
 export const keyParams = z.strictObject({
   key: z

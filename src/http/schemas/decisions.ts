@@ -1,5 +1,15 @@
 import { z } from 'zod';
-import { listOf, permission, revisionOut, scope, slug, slugs, timeOut, userId } from './primitives.ts';
+import {
+  bodyMeta,
+  listOf,
+  permission,
+  revisionOut,
+  scope,
+  slug,
+  slugs,
+  timeOut,
+  userId,
+} from './primitives.ts';
 import { freshness, scopeQuery } from './requests.ts';
 
 const denyReason = z
@@ -19,10 +29,13 @@ export const authorizeBody = z
     scope: scope.optional(),
     ...freshness,
   })
-  .meta({
-    id: 'AuthorizeRequest',
-    examples: [{ user: 'maria', permission: 'customers.change_customer', scope: 'warehouse/north' }],
-  });
+  .meta(
+    bodyMeta('AuthorizeRequest', {
+      user: 'maria',
+      permission: 'customers.change_customer',
+      scope: 'warehouse/north',
+    }),
+  );
 
 export const authorizeAnswer = z.object({ ...decision, revision: revisionOut }).meta({
   id: 'AuthorizeAnswer',
@@ -39,12 +52,12 @@ export const batchBody = z
       .max(1_000),
     ...freshness,
   })
-  .meta({
-    id: 'AuthorizeBatchRequest',
-    examples: [
-      { user: 'maria', checks: [{ permission: 'orders.view_order' }, { permission: 'orders.load_order' }] },
-    ],
-  });
+  .meta(
+    bodyMeta('AuthorizeBatchRequest', {
+      user: 'maria',
+      checks: [{ permission: 'orders.view_order' }, { permission: 'orders.load_order' }],
+    }),
+  );
 
 export const batchAnswer = z
   .object({ results: listOf(z.object(decision)), revision: revisionOut })
@@ -75,7 +88,8 @@ export const scopesAnswer = z
     user: z.string(),
     permission: slug.nullable(),
     scopes: listOf(z.string()).meta({
-      description: 'Each stands for itself and everything below it; "" is everywhere',
+      description:
+        'Where the user was given it; each stands for everything below it but what is denied; "" is everywhere',
     }),
     denied: listOf(z.string()).meta({
       description: 'Where, at or below those, an exception denies the permission',

@@ -1,6 +1,17 @@
 import { z } from 'zod';
 import { writtenMembers } from './answers.ts';
-import { listOf, permission, roleKey, slug, slugs, text, timeIn, timeOut, userId } from './primitives.ts';
+import {
+  bodyMeta,
+  listOf,
+  permission,
+  roleKey,
+  slug,
+  slugs,
+  text,
+  timeIn,
+  timeOut,
+  userId,
+} from './primitives.ts';
 
 const terms = {
   startsAt: timeIn.nullish().meta({ description: 'From then on; left out, at once' }),
@@ -24,14 +35,14 @@ export const grantBody = z
   .strictObject(terms)
   .refine(startsFirst, orderFault)
   .nullish()
-  .meta({ examples: [{ expiresAt: '2027-01-31T12:00:00Z', reason: 'stock-taking' }] });
+  .meta(bodyMeta('GrantRequest', { expiresAt: '2027-01-31T12:00:00Z', reason: 'stock-taking' }));
 
 export const exceptionParams = z.strictObject({ user: userId, permission });
 
 export const exceptionBody = z
   .strictObject({ effect: z.enum(['allow', 'deny']), ...terms })
   .refine(startsFirst, orderFault)
-  .meta({ examples: [{ effect: 'deny', reason: 'under review' }] });
+  .meta(bodyMeta('ExceptionRequest', { effect: 'deny', reason: 'under review' }));
 
 const standing = {
   scope: z.string(),

@@ -1,22 +1,26 @@
 import { z } from 'zod';
 import { page, writtenMembers } from './answers.ts';
-import { listOf, permissionName, slug, text, timeOut } from './primitives.ts';
+import { bodyMeta, listOf, permissionName, slug, text, timeOut } from './primitives.ts';
 import { pageQuery } from './requests.ts';
 
 export const registerBody = z
   .strictObject({ permission: permissionName, description: text(1_000).default('') })
-  .meta({
-    id: 'RegisterPermissionRequest',
-    examples: [{ permission: 'invoices.approve_invoice', description: 'Approve an invoice for payment' }],
-  });
+  .meta(
+    bodyMeta('RegisterPermissionRequest', {
+      permission: 'invoices.approve_invoice',
+      description: 'Approve an invoice for payment',
+    }),
+  );
 
 export const registerBatchBody = z
   .strictObject({ permissions: z.array(registerBody).min(1).max(1_000) })
-  .meta({ id: 'RegisterPermissionsRequest' });
+  .meta(
+    bodyMeta('RegisterPermissionsRequest', { permissions: [{ permission: 'invoices.approve_invoice' }] }),
+  );
 
 export const describeBody = z
   .strictObject({ description: text(1_000) })
-  .meta({ id: 'DescribePermissionRequest' });
+  .meta(bodyMeta('DescribePermissionRequest', { description: 'Approve an invoice for payment' }));
 
 export const permissionsListQuery = z.strictObject({
   resource: z.string().max(100).optional(),

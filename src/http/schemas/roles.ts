@@ -1,21 +1,21 @@
 import { z } from 'zod';
 import { page, writtenMembers } from './answers.ts';
-import { listOf, permission, roleKey, slug, text, timeOut } from './primitives.ts';
+import { bodyMeta, listOf, permission, roleKey, slug, text, timeOut } from './primitives.ts';
 
 export const createRoleBody = z
   .strictObject({ key: roleKey, name: text(200, 1), description: text(1_000).default('') })
-  .meta({ id: 'CreateRoleRequest', examples: [{ key: 'night-shift', name: 'Night shift' }] });
+  .meta(bodyMeta('CreateRoleRequest', { key: 'night-shift', name: 'Night shift' }));
 
 export const patchRoleBody = z
   .strictObject({ name: text(200, 1).optional(), description: text(1_000).optional() })
-  .meta({ id: 'PatchRoleRequest' });
+  .meta(bodyMeta('PatchRoleRequest', { name: 'Night shift, north' }));
 
 export const rolePermissionParams = z.strictObject({ role: roleKey, permission });
 export const roleIncludeParams = z.strictObject({ role: roleKey, other: roleKey });
 
 export const replaceEdgesBody = z
   .strictObject({ permissions: z.array(permission).max(5_000) })
-  .meta({ id: 'ReplaceRolePermissionsRequest', examples: [{ permissions: ['orders.view_order'] }] });
+  .meta(bodyMeta('ReplaceRolePermissionsRequest', { permissions: ['orders.view_order'] }));
 
 const role = z
   .object({

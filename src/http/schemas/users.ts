@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { page, writtenMembers } from './answers.ts';
-import { email, listOf, text, timeOut, userId } from './primitives.ts';
+import { bodyMeta, email, listOf, text, timeOut, userId } from './primitives.ts';
 import { pageQuery } from './requests.ts';
 
 export const createUserBody = z
@@ -9,11 +9,11 @@ export const createUserBody = z
     email: email.nullish(),
     active: z.boolean().default(true),
   })
-  .meta({ id: 'CreateUserRequest', examples: [{ id: 'maria', email: 'maria@example.com' }] });
+  .meta(bodyMeta('CreateUserRequest', { id: 'maria', email: 'maria@example.com' }));
 
 export const patchUserBody = z
   .strictObject({ email: email.nullable().optional(), active: z.boolean().optional() })
-  .meta({ id: 'PatchUserRequest', examples: [{ active: false }] });
+  .meta(bodyMeta('PatchUserRequest', { active: false }));
 
 export const usersQuery = z.strictObject({
   email: email.optional(),
@@ -27,7 +27,7 @@ export const usersQuery = z.strictObject({
 
 export const identity = z
   .strictObject({ issuer: text(255, 1), subject: text(255, 1) })
-  .meta({ id: 'Identity', examples: [{ issuer: 'https://login.example.com/', subject: 'auth0|5f7c8ec7' }] });
+  .meta(bodyMeta('Identity', { issuer: 'https://login.example.com/', subject: 'auth0|5f7c8ec7' }));
 
 const user = {
   id: z.string(),
