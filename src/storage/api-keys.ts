@@ -30,7 +30,7 @@ export interface CredentialRow {
 export async function findCredential(sql: Sql, id: string): Promise<CredentialRow | undefined> {
   const [row] = await sql<(CredentialRow & { credentialPk: string; userPk: string })[]>`
     select k.pk as "credentialPk", u.pk as "userPk", u.id as "userId", u.active as "userActive",
-      k.secret_hash as "secretHash", k.permissions,
+      k.secret_hash as "secretHash", to_json(k.permissions) as permissions,
       k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp()) as valid
     from rolecall.api_keys as k join rolecall.users as u on u.pk = k.user_pk
     where k.id = ${id}`;

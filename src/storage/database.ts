@@ -1,7 +1,7 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import { type Deadline, unavailable, within } from './deadline.ts';
-import { toRolecallError } from './errors.ts';
+import { connectionWasLost, toRolecallError } from './errors.ts';
 import { Gate } from './gate.ts';
 
 export type Sql = postgres.ISql;
@@ -30,71 +30,90 @@ export interface DatabaseOptions {
 }
 
 export interface Database {
-  /** Runs `work` on the pool. Rejects with `unavailable` by the deadline, whatever the database does. */
-  run<T>(deadline: Deadline, work: (sql: postgres.Sql) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` on a connection of its own. Rejects with `unavailable` by the deadline, whatever the database does;
+   * from that moment on `isLate` says so, and nobody learns any more what `work` still does.
+   */
+  run<T>(deadline: Deadline, work: (sql: postgres.Sql, isLate: () => boolean) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
 /** Places that may wait for each connection before callers are told to come back. */
 const queuePerConnection = 50;
-/** How long after its deadline and the server's own limit a silent connection is taken for dead. */
-const graceMs = 1_000;
 
 /**
- * Opens the pool; connections are made when first needed. Every use has a place in the pool and a deadline of its own,
- * because the driver has neither and a frozen server never fires its own time-outs. When the server stays silent beyond
- * what it promised, the pool is replaced: a half-open connection would otherwise hold its place for many minutes.
+ * Opens the pool; connections are made when first needed. Every use has a place in it and a deadline, because the driver
+ * has neither and a frozen server never fires its own time-outs. Each place is a client of the driver with a single
+ * connection: one that failed, or was still busy when its deadline passed, is thrown away with its client. So a late
+ * transaction is undone and its locks are freed, a half-open connection holds nothing up, and no connection is ever used
+ * again in a state that nobody knows.
  */
 export function openDatabase(options: DatabaseOptions): Database {
   const gate = new Gate(options.poolSize, options.poolSize * queuePerConnection);
-  let client = connect(options);
-  let closed = false;
+  const idle: postgres.Sql[] = [];
+  const busy = new Set<postgres.Sql>();
 
-  function replace(silent: postgres.Sql): void {
-    if (client !== silent || closed) return;
-    client = connect(options);
-    void silent.end({ timeout: 0 }).catch(() => {});
+  /** A connection that the server or its own age ended while idle goes with its client. */
+  function open(): postgres.Sql {
+    const client = connect(options, () => {
+      const place = idle.indexOf(client);
+      if (place !== -1) idle.splice(place, 1);
+      if (!busy.has(client)) discard(client);
+    });
+    return client;
   }
 
-  async function run<T>(deadline: Deadline, work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+  async function run<T>(
+    deadline: Deadline,
+    work: (sql: postgres.Sql, isLate: () => boolean) => Promise<T>,
+  ): Promise<T> {
     const leave = await gate.enter(deadline);
-    const used = client;
-    const running = work(used);
-    const watchdog = setTimeout(
-      () => replace(used),
-      Math.max(0, deadline - performance.now()) + options.statementTimeoutMs + graceMs,
-    );
-    watchdog.unref();
-    running
-      .catch(() => {})
-      .finally(() => {
-        clearTimeout(watchdog);
-        leave();
-      });
+    const client = idle.pop() ?? open();
+    busy.add(client);
+    let late = false;
+    const running = work(client, () => late);
+    // Nobody waits for it any more once it is late; what it did is undone with its connection.
+    running.catch(() => {});
     try {
-      return await within(deadline, running, () => unavailable('the database did not answer in time'));
+      const value = await within(deadline, running, () => {
+        late = true;
+        return unavailable('the database did not answer in time');
+      });
+      idle.push(client);
+      return value;
     } catch (error) {
+      if (late || connectionWasLost(error)) discard(client);
+      else idle.push(client);
       throw toRolecallError(error);
+    } finally {
+      busy.delete(client);
+      leave();
     }
   }
 
   async function close(): Promise<void> {
-    closed = true;
-    await client.end({ timeout: 5 });
+    const clients = [...idle.splice(0), ...busy];
+    await Promise.all(clients.map((client) => client.end({ timeout: 5 })));
   }
 
   return { run, close };
 }
 
-/** One client of the driver, for what needs a connection of its own. The session's time zone is always UTC. */
-function connect(options: DatabaseOptions): postgres.Sql {
+function discard(client: postgres.Sql): void {
+  void client.end({ timeout: 0 }).catch(() => {});
+}
+
+/** A client of the driver with one connection. The session's time zone is always UTC. */
+function connect(options: DatabaseOptions, onclose: () => void): postgres.Sql {
   return postgres(options.url, {
-    max: options.poolSize,
+    max: 1,
     connect_timeout: options.connectTimeoutMs / 1_000,
     idle_timeout: 300,
     max_lifetime: 3_600,
     backoff: () => 0.05 + Math.random() * 0.2,
     onnotice: () => {},
+    onclose,
+    ...(arrayTypes as object),
     connection: {
       application_name: 'rolecall',
       TimeZone: 'UTC',
@@ -103,6 +122,28 @@ function connect(options: DatabaseOptions): postgres.Sql {
     },
   });
 }
+
+const textArray = 1009;
+
+/**
+ * The one array type in use, told to the driver: it would otherwise ask the server for all of them at connect, in a
+ * query whose failure nobody can catch.
+ */
+const arrayTypes = {
+  fetch_types: false,
+  types: {
+    texts: {
+      to: textArray,
+      from: [textArray],
+      // The query builder hands over the literal, a tagged template the list.
+      serialize: (texts: string | readonly string[]) =>
+        typeof texts === 'string'
+          ? texts
+          : `{${texts.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`,
+      parse: (literal: string) => literal,
+    },
+  },
+} as const;
 
 /** The query builder over the same connection as `sql`. `options` is what it reads of a client, absent on a transaction's. */
 export function handleOn(sql: postgres.Sql | postgres.TransactionSql, pool: postgres.Sql): ChangeHandle {

@@ -3,18 +3,18 @@ import { type ErrorCode, RolecallError } from '../domain/errors.ts';
 import { unavailable } from './deadline.ts';
 
 /** What each named constraint protects, said to the caller. Order and spelling follow `storage/schema`. */
-const constraints: Record<string, readonly [ErrorCode, string]> = {
+const constraints: Record<string, readonly [code: ErrorCode, detail: string, pointer?: string]> = {
   users_id_key: ['user_exists', 'a user with this id exists'],
   users_email_key: ['email_taken', 'another user has this e-mail address'],
   identities_issuer_subject_key: ['identity_taken', 'this identity belongs to another user'],
   roles_key_key: ['role_exists', 'a role with this key exists'],
   permissions_slug_key: ['slug_collision', 'another permission already has this slug'],
-  api_keys_created_before_expiry: ['invalid_input', 'expiresAt: a key expires in the future'],
+  api_keys_created_before_expiry: ['invalid_input', 'a key expires in the future', '/expiresAt'],
 };
 
 /** Failures of the connection or the server's willingness, not of the statement. */
 const unavailableStates =
-  /^(08...|40001|40P01|57P0.|57014|53...|55P03|25P0[34]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E[A-Z_]+)$/;
+  /^(08...|40001|40P01|57P0.|57014|53...|55P03|25P0[34]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E(?!RR_)[A-Z_]+)$/;
 /** The schema is not there, or not the one this release expects. */
 const notReadyStates = /^(3F000|42P01|42703|42883)$/;
 
@@ -40,7 +40,11 @@ export function toRolecallError(error: unknown): RolecallError {
   if (error instanceof RolecallError) return error;
   const state = stateOf(error) ?? '';
   const constraint = constraints[driverError(error)?.constraint_name ?? ''];
-  if (constraint) return new RolecallError(constraint[0], constraint[1], { cause: error });
+  if (constraint) {
+    const [code, detail, pointer] = constraint;
+    const errors = pointer === undefined ? {} : { errors: [{ pointer, code: 'invalid_value', detail }] };
+    return new RolecallError(code, detail, { cause: error, ...errors });
+  }
   if (notReadyStates.test(state))
     return new RolecallError(
       'not_ready',
@@ -54,4 +58,10 @@ export function toRolecallError(error: unknown): RolecallError {
 /** Serialization failure, deadlock, and connections lost before anything was committed: safe to run again. */
 export function mayRetry(error: unknown): boolean {
   return /^(40001|40P01|08...|57P0[123]|CONNECTION_.*|ECONNRESET|EPIPE)$/.test(stateOf(error) ?? '');
+}
+
+/** Whether the driver or a FATAL error of the server ended the connection, and not a statement on it. */
+export function connectionWasLost(error: unknown): boolean {
+  const { severity, code = '' } = (driverError(error) ?? {}) as { severity?: string; code?: string };
+  return severity === 'FATAL' || /^(CONNECTION_.*|CONNECT_TIMEOUT|E(?!RR_)[A-Z_]+)$/.test(code);
 }

@@ -27,10 +27,11 @@ export interface LockedRevision {
  */
 export async function lockRevision(sql: Sql): Promise<LockedRevision> {
   const [row] = await sql<{ value: string; epoch: string; time: string; journalHead: Buffer }[]>`
+    with locked as materialized (select value, epoch, journal_head, time from rolecall.revision for update)
     select value, epoch, journal_head as "journalHead",
       to_char(greatest(clock_timestamp(), time + interval '1 microsecond') at time zone 'UTC',
         'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time
-    from rolecall.revision for update`;
+    from locked`;
   if (!row) throw new Error('the table rolecall.revision has lost its row');
   return { ...row, value: Number(row.value) };
 }

@@ -5,7 +5,7 @@ import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
 import { formatRevision } from '../domain/revisions.ts';
 import { type ChangeHandle, type Database, handleOn, type ReadHandle } from './database.ts';
 import { type Deadline, isPast, unavailable } from './deadline.ts';
-import { mayRetry, toRolecallError } from './errors.ts';
+import { connectionWasLost, mayRetry, toRolecallError } from './errors.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
 import { appendJournal, lockRevision } from './journal.ts';
 
@@ -47,6 +47,16 @@ export interface Transactions {
   ): Promise<Written<T>>;
 }
 
+/**
+ * What a transaction's callback gives to the driver. When the connection is lost the driver rejects by itself; told of
+ * the failure too, it would write a ROLLBACK to a socket that is no more and end the process (postgres.js 3.4).
+ */
+function unlessLost<T>(work: Promise<T>): Promise<T> {
+  return work.catch((error: unknown) =>
+    connectionWasLost(error) ? new Promise<never>(() => {}) : Promise.reject(error),
+  );
+}
+
 const mostAttempts = 4;
 
 /** Carries the answer of a dry run out of the transaction that it rolls back. */
@@ -64,7 +74,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
       deadline,
       (client) =>
         client.begin('isolation level repeatable read read only', (sql) =>
-          work(handleOn(sql, client)),
+          unlessLost(work(handleOn(sql, client))),
         ) as Promise<T>,
     );
   }
@@ -75,18 +85,19 @@ export function openTransactions(database: Database, journalKey: string): Transa
     remember: (value: T) => T = (value) => value,
   ): Promise<Written<T>> {
     for (let attempt = 1; ; attempt += 1) {
-      const progress = { committing: false };
+      const progress = { committing: false, isLate: () => false };
       try {
-        return await database.run(
-          context.deadline,
-          (client) =>
-            client
-              .begin('isolation level read committed', (sql) => inTransaction(sql, client, progress))
-              .catch((error: unknown) => {
-                if (error instanceof DryRunDone) return error.written;
-                throw error;
-              }) as Promise<Written<T>>,
-        );
+        return await database.run(context.deadline, (client, isLate) => {
+          progress.isLate = isLate;
+          return client
+            .begin('isolation level read committed', (sql) =>
+              unlessLost(inTransaction(sql, client, progress)),
+            )
+            .catch((error: unknown) => {
+              if (error instanceof DryRunDone) return error.written;
+              throw error;
+            }) as Promise<Written<T>>;
+        });
       } catch (error) {
         const failure = toRolecallError(error);
         if (progress.committing && failure.code === 'unavailable')
@@ -104,7 +115,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
     async function inTransaction(
       sql: postgres.TransactionSql,
       client: postgres.Sql,
-      progress: { committing: boolean },
+      progress: { committing: boolean; readonly isLate: () => boolean },
     ): Promise<Written<T>> {
       const locked = await lockRevision(sql);
       const { idempotency } = context;
@@ -121,7 +132,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
       if (changed) await appendJournal(sql, journalKey, locked, context, entries);
       if (idempotency) await keepAnswer(sql, idempotency, { ...written, value: remember(value) });
       // From here COMMIT goes out. Whoever ran out of time was told 503 and must find nothing done.
-      if (isPast(context.deadline)) throw unavailable('the write ran out of time and was undone');
+      if (progress.isLate()) throw unavailable('the write ran out of time and was undone');
       progress.committing = true;
       return written;
     }
