@@ -55,7 +55,7 @@ export async function openRuntime(config: Config<['database', 'journalKey']>): P
     permissions: openPermissions(transactions, cursors),
     apiKeys: openApiKeys(transactions, cursors),
     matrix: openMatrix(transactions),
-    health: openHealth(database, steps),
+    health: openHealth(database, steps, journalKey),
     close: () => database.close(),
   };
 }

@@ -14,5 +14,5 @@ export const exitCodes = {
 export function exitCodeOf(error: unknown): number {
   if (!(error instanceof RolecallError)) return exitCodes.unusable;
   if (error.code === 'unavailable' || error.code === 'outcome_unknown') return exitCodes.unavailable;
-  return error.code === 'internal' ? exitCodes.unusable : exitCodes.refused;
+  return error.code === 'internal' || error.code === 'invalid_input' ? exitCodes.unusable : exitCodes.refused;
 }

@@ -3,6 +3,11 @@ import { type Parsed, type PermissionSlug, parsePermissionPart } from './ids.ts'
 /** The reserved resource by which the service protects itself; no file, wildcard or caller may declare into it. */
 export const reservedResource = 'rolecall';
 
+/** Resources that only a release of the service may declare into: a later action must not find its slug taken. */
+export function isReserved(resource: string): boolean {
+  return resource === reservedResource || resource.startsWith(`${reservedResource}_`);
+}
+
 export interface PermissionName {
   readonly resource: string;
   readonly action: string;

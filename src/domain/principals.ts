@@ -1,4 +1,4 @@
-import type { PermissionSlug, UserId } from './ids.ts';
+import type { Instant, PermissionSlug, UserId } from './ids.ts';
 import type { Actor } from './journal-entries.ts';
 
 /** A user as whom somebody acts by a verified credential. */
@@ -9,6 +9,8 @@ export interface Principal {
   readonly credentialPk: number;
   /** The permissions that the credential is narrowed to, or null for all that the user has. */
   readonly narrowedTo: ReadonlySet<PermissionSlug> | null;
+  /** When the credential ends by itself, or null. */
+  readonly expiresAt: Instant | null;
 }
 
 /** Whoever runs the command line on the database: recorded, not guarded. */

@@ -17,6 +17,7 @@ import { addJsonBodies } from './plugins/json-bodies.ts';
 import { addOpenApi, documentation } from './plugins/openapi.ts';
 import { addProblems, sendProblem, toProblem } from './plugins/problems.ts';
 import { addRequestState, requestIdOf } from './plugins/request-state.ts';
+import { addStrictInputs } from './plugins/strict-inputs.ts';
 import { parseQueryString } from './query-string.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { authorizeRoutes } from './routes/authorize.ts';
@@ -51,8 +52,8 @@ export interface ServerOptions {
 const largestBody = 1_048_576;
 /** The longest id, 255 code points of 4 bytes, percent-encoded. */
 const longestParameter = 255 * 4 * 3;
-/** What the deadline leaves for turning a late failure into an answer. */
-const answerMarginMs = 100;
+/** The share of the time that is left for turning a late failure into an answer. */
+const answerShare = 0.05;
 
 /** Builds the app without listening: the order of what follows is the order in which a request meets it. */
 export async function buildServer(services: Services, options: ServerOptions): Promise<FastifyInstance> {
@@ -75,10 +76,11 @@ export async function buildServer(services: Services, options: ServerOptions): P
   // Every answer has passed its zod schema by then, so there is nothing for a schema-driven serializer to add.
   app.setSerializerCompiler(createSerializerCompiler({ stringify: JSON.stringify }));
 
-  addRequestState(app, options.requestTimeoutMs - answerMarginMs);
+  addRequestState(app, options.requestTimeoutMs * (1 - answerShare));
   addAccessLog(app);
   addProblems(app);
   addJsonBodies(app);
+  addStrictInputs(app);
   addAuthorization(app, services);
   await addOpenApi(app, options.version);
 
@@ -91,7 +93,11 @@ export async function buildServer(services: Services, options: ServerOptions): P
   await app.register(roleEdgeRoutes, services);
   await app.register(permissionRoutes, services);
   await app.register(apiKeyRoutes, services);
-  await app.register(operationRoutes, { health: services.health, version: options.version });
+  await app.register(operationRoutes, {
+    health: services.health,
+    version: options.version,
+    readinessTimeoutMs: options.requestTimeoutMs * (1 - 2 * answerShare),
+  });
   await app.register(documentation);
   return app;
 }

@@ -10,6 +10,7 @@ import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { findUser } from '../storage/users.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
+import { termsOf } from './grants.ts';
 import { guardChange } from './guard.ts';
 import { requirePermission, requireRole, requireUser } from './lookups.ts';
 import { createUser } from './users.ts';
@@ -18,7 +19,7 @@ export type { ApiKeyRow };
 
 /** A key as it was just made: the only time that its secret is known. */
 export interface NewApiKey extends ApiKeyRow {
-  /** The whole key, `rc_…`; null when a repeated request is answered, because nobody knows it any more. */
+  /** The whole key, `rc_…`; null for a dry run, and when a repeated request is answered: nobody knows it any more. */
   readonly key: string | null;
 }
 
@@ -64,7 +65,9 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
           const user = await requireUser(handle, terms.user);
           for (const slug of terms.permissions ?? []) await requirePermission(handle, slug);
           const narrowedTo = terms.permissions && new Set(terms.permissions);
-          await guardChange(handle, call, manage, everywhere, [{ user: terms.user, narrowedTo }]);
+          await guardChange(handle, call, manage, everywhere, [
+            { user: terms.user, narrowedTo, until: terms.expiresAt },
+          ]);
           return createKey(handle, call, user.pk, terms);
         },
         (made) => ({ ...made, key: null }),
@@ -75,7 +78,9 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
         const key = await findApiKey(handle, id);
         if (!key) throw new RolecallError('unknown_key', 'there is no key with this id');
         const narrowedTo = key.permissions && new Set(key.permissions);
-        await guardChange(handle, call, manage, everywhere, [{ user: key.user, narrowedTo }]);
+        await guardChange(handle, call, manage, everywhere, [
+          { user: key.user, narrowedTo, until: key.expiresAt },
+        ]);
         if (key.revokedAt !== null) return key;
         await revokeApiKey(handle, key.pk);
         const { pk: userPk } = await requireUser(handle, key.user);
@@ -88,6 +93,11 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
         const user =
           (await findUser(handle, userId)) ??
           (await createUser(handle, { id: userId, email: null, active: true }));
+        if (!user.active)
+          throw new RolecallError(
+            'forbidden',
+            `the user "${userId}" is inactive: no key of theirs would be valid`,
+          );
         if (roleKey !== null) await provisionRole(handle, call, user.pk, roleKey);
         return createKey(handle, call, user.pk, {
           user: userId,
@@ -113,12 +123,14 @@ async function provisionRole(
       'there is an administrator already: only they can make another, through the API',
     );
   const place = { userPk, rolePk: role.pk, scope: everywhere };
-  if (await findGrant(handle, place)) return;
+  const existing = await findGrant(handle, place);
+  if (existing && existing.startsAt === null && existing.expiresAt === null) return;
   await putGrant(handle, place, { startsAt: null, expiresAt: null, reason: null }, granterOf(call));
   handle.record({
     kind: 'grant_set',
     userPk,
     rolePk: role.pk,
+    before: existing ? termsOf(existing) : null,
     after: { role: roleKey, scope: everywhere, origin: 'api', startsAt: null, expiresAt: null },
   });
 }
@@ -147,5 +159,5 @@ async function createKey(
     after: { key: id, permissions, expiresAt },
     personal: { name },
   });
-  return { ...row, key: formatApiKey({ id, secret }) };
+  return { ...row, key: call.dryRun ? null : formatApiKey({ id, secret }) };
 }

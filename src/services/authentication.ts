@@ -30,6 +30,7 @@ export function openAuthentication(database: Database): Authentication {
         userPk: credential.userPk,
         credentialPk: credential.credentialPk,
         narrowedTo: credential.permissions && new Set(credential.permissions),
+        expiresAt: credential.expiresAt,
       };
     },
   };

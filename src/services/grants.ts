@@ -147,7 +147,8 @@ function sameTerms(a: GrantTerms, b: GrantTerms): boolean {
   return a.startsAt === b.startsAt && a.expiresAt === b.expiresAt && a.reason === b.reason;
 }
 
-function termsOf(grant: GrantTerms & { role: RoleKey; scope: Scope; origin: string }): Json {
+/** What the record says of a grant. */
+export function termsOf(grant: GrantTerms & { role: RoleKey; scope: Scope; origin: string }): Json {
   const { role, scope, origin, startsAt, expiresAt } = grant;
   return { role, scope, origin, startsAt, expiresAt };
 }

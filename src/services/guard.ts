@@ -1,7 +1,7 @@
 import { decide, type UserAccess } from '../domain/decision/decide.ts';
 import { RolecallError } from '../domain/errors.ts';
-import type { Window } from '../domain/grants.ts';
-import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import { endOf, type Window } from '../domain/grants.ts';
+import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { administratorRole, type BuiltinPermission, builtinLayer } from '../domain/matrix/builtin.ts';
 import { type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
 import type { Principal } from '../domain/principals.ts';
@@ -16,8 +16,12 @@ import type { Call } from './call.ts';
 export type Reach =
   | { readonly role: RoleKey; readonly scope: Scope; readonly window: Window }
   | { readonly permission: PermissionSlug; readonly scope: Scope; readonly window: Window }
-  /** All that a user has, or what of it a key would be narrowed to. */
-  | { readonly user: UserId; readonly narrowedTo?: ReadonlySet<PermissionSlug> | null };
+  /** All that a user has, or what of it a key would be narrowed to, until the key ends. */
+  | {
+      readonly user: UserId;
+      readonly narrowedTo?: ReadonlySet<PermissionSlug> | null;
+      readonly until?: Instant | null;
+    };
 
 /** A change that counts everywhere and for ever, as everything that changes a role does. */
 export const forGood = { scope: everywhere, window: { startsAt: null, expiresAt: null } } as const;
@@ -48,9 +52,10 @@ export async function guardChange(
   if (!(await credentialStands(handle.sql, caller.credentialPk)))
     throw new RolecallError('unauthenticated', 'this API key is not valid');
   requirePermissionOf(facts, caller, permission, scope);
-  const power: Power = { access: accessOf(facts, caller.userId), narrowedTo: caller.narrowedTo };
+  const { narrowedTo, expiresAt } = caller;
+  const power: Power = { access: accessOf(facts, caller.userId), narrowedTo, expiresAt };
   const beyond = new Set<PermissionSlug>();
-  for (const gift of reach.flatMap((item) => giftsIn(facts, item)))
+  for (const gift of reach.filter((item) => !isOwn(item, caller)).flatMap((item) => giftsIn(facts, item)))
     if (!holdsWholly(facts.catalogue, power, gift, facts.now) && !mayUse(facts, caller, escalate, gift.scope))
       beyond.add(gift.permission);
   if (beyond.size > 0) {
@@ -95,12 +100,19 @@ export async function requireAdministrator(handle: WriteHandle, call: Call): Pro
 function giftsIn(facts: Facts, item: Reach): readonly Gift[] {
   if ('user' in item) {
     const gifts = giftsOf(facts.catalogue, accessOf(facts, item.user), facts.now);
-    const { narrowedTo = null } = item;
-    return narrowedTo === null ? gifts : gifts.filter((gift) => narrowedTo.has(gift.permission));
+    const { narrowedTo = null, until = null } = item;
+    return gifts
+      .filter((gift) => narrowedTo === null || narrowedTo.has(gift.permission))
+      .map((gift) => (until !== null && until < endOf(gift) ? { ...gift, expiresAt: until } : gift));
   }
   const { scope, window } = item;
   const permissions = 'role' in item ? [...facts.catalogue.permissionsOf(item.role)] : [item.permission];
   return permissions.map((permission) => ({ permission, scope, ...window }));
+}
+
+/** What the caller's own user has is no gift to somebody who acts as them without limit already. */
+function isOwn(item: Reach, { userId, narrowedTo, expiresAt }: Principal): boolean {
+  return 'user' in item && item.user === userId && narrowedTo === null && expiresAt === null;
 }
 
 const noAccess: UserAccess = { active: false, grants: [], exceptions: [] };

@@ -2,6 +2,7 @@ import { administratorRole } from '../domain/matrix/builtin.ts';
 import type { Database } from '../storage/database.ts';
 import type { Deadline } from '../storage/deadline.ts';
 import { toRolecallError } from '../storage/errors.ts';
+import { isSealedWith } from '../storage/journal.ts';
 import { pendingSteps, readLedger } from '../storage/migrations/ledger.ts';
 import type { Step } from '../storage/migrations/steps.ts';
 import { roleIsDeclared } from '../storage/roles.ts';
@@ -17,7 +18,7 @@ export interface Health {
   readiness(deadline: Deadline): Promise<Readiness>;
 }
 
-export function openHealth(database: Database, steps: readonly Step[]): Health {
+export function openHealth(database: Database, steps: readonly Step[], journalKey: string): Health {
   return {
     async readiness(deadline) {
       try {
@@ -30,6 +31,11 @@ export function openHealth(database: Database, steps: readonly Step[]): Health {
             };
           if (!(await roleIsDeclared(sql, administratorRole)))
             return { problem: 'no matrix has been applied', command: 'rolecall matrix apply' };
+          if (!(await isSealedWith(sql, journalKey)))
+            return {
+              problem: 'the journal was sealed with another ROLECALL_JOURNAL_KEY: use that one',
+              command: null,
+            };
           return undefined;
         });
         return { ready: problem === undefined, problems: problem ? [problem] : [] };

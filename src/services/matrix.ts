@@ -3,7 +3,7 @@ import type { PermissionSlug, RoleKey } from '../domain/ids.ts';
 import { builtinLayer } from '../domain/matrix/builtin.ts';
 import { diffMatrix, type MatrixChange } from '../domain/matrix/diff.ts';
 import type { MatrixLayer } from '../domain/matrix/document.ts';
-import { wayOver } from '../domain/roles.ts';
+import { wayRound } from '../domain/roles.ts';
 import { countHolders } from '../storage/grants.ts';
 import { readLayerHashes, readLiveMatrix, replaceLayers } from '../storage/matrix.ts';
 import {
@@ -15,9 +15,10 @@ import {
 import {
   allIncludes,
   deleteRoleInclude,
-  deleteRolePermission,
+  deleteRolePermissions,
+  permissionRowsOf,
   putRoleInclude,
-  putRolePermission,
+  putRolePermissions,
 } from '../storage/role-edges.ts';
 import { findRole, insertRole, type RoleRow, updateRole } from '../storage/roles.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
@@ -26,9 +27,10 @@ import { retirePermission } from './permissions.ts';
 
 export interface Matrix {
   /**
-   * Makes the database say what the built-in layer and these layers say, in one transaction; what people changed
-   * through the API stays. Nothing to change writes nothing. Throws `slug_collision`, `include_cycle`, or
-   * `role_in_use` for a system role that would stop being one while people hold it.
+   * Makes the database say what the built-in layer and these layers say, in one transaction; edges and includes that
+   * people changed through the API stay, but on system roles. Nothing to change writes nothing. Throws
+   * `slug_collision`, `include_cycle`, or `role_in_use` when people hold a role that would change hands: a system role
+   * that stops being one, or a role made by hand that is declared from now on.
    */
   apply(call: Call, layers: readonly MatrixLayer[]): Promise<Written<readonly MatrixChange[]>>;
 }
@@ -116,6 +118,8 @@ async function applyRole(
     const { key, name, description, isSystem } = change.role;
     const declared = { name, description, isSystem, declaredIn: change.layer };
     const existing = await findRole(handle, key);
+    if (existing?.declaredIn === null)
+      await refuseHolders(handle, existing, 'was made by hand and is now declared');
     const row = existing
       ? await updateRole(handle, existing.pk, declared)
       : await insertRole(handle, { key, ...declared });
@@ -125,14 +129,12 @@ async function applyRole(
       before: existing ? describe(existing) : null,
       after: describe(row),
     });
+    if (isSystem) await dropManualEdges(handle, row);
     return;
   }
   const role = await knownRole(handle, change.key);
-  if (change.kind === 'role_undeclared' && role.isSystem && (await countHolders(handle, role.pk)) > 0)
-    throw new RolecallError(
-      'role_in_use',
-      `the system role "${role.key}" is no longer declared, but people hold it: take it from them first`,
-    );
+  if (change.kind === 'role_undeclared' && role.isSystem)
+    await refuseHolders(handle, role, 'is a system role that is no longer declared');
   const updated = await updateRole(
     handle,
     role.pk,
@@ -145,6 +147,42 @@ async function applyRole(
         },
   );
   handle.record({ kind: 'role_updated', rolePk: role.pk, before: describe(role), after: describe(updated) });
+  if (updated.isSystem && !role.isSystem) await dropManualEdges(handle, updated);
+}
+
+/** What a role means changes hands: whoever holds it now was given something else. */
+async function refuseHolders(handle: WriteHandle, role: RoleRow, why: string): Promise<void> {
+  const holders = await countHolders(handle, role.pk);
+  if (holders > 0)
+    throw new RolecallError(
+      'role_in_use',
+      `the role "${role.key}" ${why}, but ${holders} hold it: take it from them first`,
+    );
+}
+
+/** A system role is what the matrix says: rows of the API on it could not be taken away by anybody afterwards. */
+async function dropManualEdges(handle: WriteHandle, role: RoleRow): Promise<void> {
+  for (const row of await permissionRowsOf(handle, role.pk)) {
+    if (row.origin !== 'api') continue;
+    await deleteRolePermissions(handle, role.pk, [row.permissionPk], row.origin);
+    const { permission, origin, withheld } = row;
+    handle.record({
+      kind: 'edge_removed',
+      rolePk: role.pk,
+      permissionPk: row.permissionPk,
+      before: { role: role.key, permission, origin, withheld },
+    });
+  }
+  for (const row of await allIncludes(handle)) {
+    if (row.origin !== 'api' || row.rolePk !== role.pk) continue;
+    await deleteRoleInclude(handle, row);
+    const { included, origin, withheld } = row;
+    handle.record({
+      kind: 'include_removed',
+      rolePk: role.pk,
+      before: { role: role.key, included, origin, withheld },
+    });
+  }
 }
 
 async function applyEdge(
@@ -155,13 +193,13 @@ async function applyEdge(
   const { origin } = change;
   if ('permission' in change) {
     const permission = await knownPermission(handle, change.permission);
-    const edge = { rolePk: role.pk, permissionPk: permission.pk, origin };
+    const edge = { permissionPk: permission.pk, origin, withheld: false };
     const what = { role: change.role, permission: change.permission, origin, withheld: false };
     if (change.kind === 'edge_added') {
-      await putRolePermission(handle, { ...edge, withheld: false });
+      await putRolePermissions(handle, role.pk, [edge]);
       handle.record({ kind: 'edge_set', rolePk: role.pk, permissionPk: permission.pk, after: what });
     } else {
-      await deleteRolePermission(handle, edge);
+      await deleteRolePermissions(handle, role.pk, [permission.pk], origin);
       handle.record({ kind: 'edge_removed', rolePk: role.pk, permissionPk: permission.pk, before: what });
     }
     return;
@@ -196,9 +234,6 @@ async function knownPermission(handle: WriteHandle, slug: PermissionSlug): Promi
 
 /** Files are free of cycles by themselves; together with includes made through the API they may not be. */
 async function refuseCycles(handle: WriteHandle): Promise<void> {
-  const includes = (await allIncludes(handle)).filter((row) => !row.withheld);
-  for (const role of new Set(includes.map((row) => row.role))) {
-    const way = wayOver(includes, role, role);
-    if (way) throw new RolecallError('include_cycle', `roles would include themselves: ${way.join(' -> ')}`);
-  }
+  const way = wayRound((await allIncludes(handle)).filter((row) => !row.withheld));
+  if (way) throw new RolecallError('include_cycle', `roles would include themselves: ${way.join(' -> ')}`);
 }

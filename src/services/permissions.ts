@@ -1,15 +1,16 @@
 import { RolecallError } from '../domain/errors.ts';
 import type { PermissionSlug } from '../domain/ids.ts';
-import { type PermissionName, reservedResource, slugOf } from '../domain/permissions.ts';
+import { isReserved, type PermissionName, slugOf } from '../domain/permissions.ts';
 import { everywhere } from '../domain/scopes.ts';
-import { closeExceptionsOfPermission } from '../storage/exceptions.ts';
+import { endExceptions } from '../storage/exceptions.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import {
   findPermission,
   findPermissions,
-  insertPermission,
   listPermissions,
   type PermissionRow,
+  type RegisteredPermission,
+  registerPermissions,
   updatePermission,
 } from '../storage/permissions.ts';
 import { deleteEdgesOfPermission } from '../storage/role-edges.ts';
@@ -19,7 +20,7 @@ import { recordExceptionRemoval } from './exceptions.ts';
 import { forGood, guardChange } from './guard.ts';
 import { requirePermission } from './lookups.ts';
 
-export type { PermissionRow };
+export type { PermissionRow, RegisteredPermission };
 
 export interface Registration extends PermissionName {
   readonly description: string;
@@ -42,10 +43,6 @@ export interface Permissions {
   retire(call: Call, slug: PermissionSlug): Promise<Written<PermissionRow>>;
 }
 
-export interface RegisteredPermission extends PermissionRow {
-  readonly created: boolean;
-}
-
 const manage = 'rolecall_manage_permissions' as const;
 
 export function openPermissions(transactions: Transactions, cursors: Cursors): Permissions {
@@ -62,15 +59,14 @@ export function openPermissions(transactions: Transactions, cursors: Cursors): P
     register: (call, wanted) =>
       transactions.write(writeContextOf(call), async (handle) => {
         await guardChange(handle, call, manage, everywhere);
-        const existing = new Map(
-          (await findPermissions(handle, wanted.map(slugOf))).map((row) => [row.slug, row] as const),
-        );
-        const registered = [];
+        const known = new Map<PermissionSlug, PermissionName>();
+        for (const row of await findPermissions(handle, wanted.map(slugOf))) known.set(row.slug, row);
         for (const registration of wanted) {
-          const row = await registerOne(handle, registration, existing.get(slugOf(registration)));
-          existing.set(row.slug, row);
-          registered.push(row);
+          refuseUnregistrable(registration, known.get(slugOf(registration)));
+          known.set(slugOf(registration), registration);
         }
+        const registered = await registerPermissions(handle, wanted);
+        for (const row of registered) if (row.created) recordRegistration(handle, row);
         return registered;
       }),
 
@@ -113,38 +109,35 @@ export async function retirePermission(
       permissionPk: pk,
       before: { role: edge.role, permission: slug, origin: edge.origin, withheld: edge.withheld },
     });
-  for (const exception of await closeExceptionsOfPermission(handle, pk))
+  for (const exception of await endExceptions(handle, { permissionPk: pk }))
     recordExceptionRemoval(handle, exception.userPk, exception);
   handle.record({ kind: 'permission_retired', permissionPk: pk, before: { permission: slug } });
   return updatePermission(handle, pk, { retired: true, declaredIn: null });
 }
 
-async function registerOne(
-  handle: WriteHandle,
-  wanted: Registration,
-  existing: PermissionRow | undefined,
-): Promise<RegisteredPermission> {
-  const { resource, action, description } = wanted;
-  if (resource === reservedResource)
+function refuseUnregistrable({ resource, action }: Registration, holder: PermissionName | undefined): void {
+  if (isReserved(resource))
     throw new RolecallError(
       'invalid_input',
-      `${resource}.${action}: the resource "${reservedResource}" is reserved for the service itself`,
+      `${resource}.${action}: the resource "${resource}" is reserved for the service itself`,
     );
-  if (existing && (existing.resource !== resource || existing.action !== action))
+  if (holder && (holder.resource !== resource || holder.action !== action))
     throw new RolecallError(
       'slug_collision',
-      `${resource}.${action} and ${existing.resource}.${existing.action} would both be ${existing.slug}`,
+      `${resource}.${action} and ${holder.resource}.${holder.action} would both be ${slugOf(holder)}`,
     );
-  if (existing && existing.retiredAt === null) return { ...existing, created: false };
-  const row = existing
-    ? await updatePermission(handle, existing.pk, { retired: false, description })
-    : await insertPermission(handle, { resource, action, description });
+}
+
+function recordRegistration(
+  handle: WriteHandle,
+  { pk, slug, description, revived }: RegisteredPermission,
+): void {
   handle.record({
     kind: 'permission_registered',
-    permissionPk: row.pk,
-    after: { permission: row.slug, description, revived: existing !== undefined },
+    permissionPk: pk,
+    before: revived ? { permission: slug, retired: true } : null,
+    after: { permission: slug, description },
   });
-  return { ...row, created: true };
 }
 
 async function requireKnown(

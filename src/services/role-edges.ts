@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { RolecallError } from '../domain/errors.ts';
 import type { PermissionSlug, RoleKey } from '../domain/ids.ts';
-import type { JournalKind } from '../domain/journal-entries.ts';
+import { type ApiRowChange, apiOrigin, changeByApi, type OriginRow } from '../domain/origins.ts';
 import { wayOver } from '../domain/roles.ts';
 import { everywhere } from '../domain/scopes.ts';
 import type { ReadHandle } from '../storage/database.ts';
@@ -9,11 +9,10 @@ import { findPermissions } from '../storage/permissions.ts';
 import {
   allIncludes,
   deleteRoleInclude,
-  deleteRolePermission,
-  type OriginRow,
+  deleteRolePermissions,
   permissionRowsOf,
   putRoleInclude,
-  putRolePermission,
+  putRolePermissions,
   type RolePermissionRow,
 } from '../storage/role-edges.ts';
 import type { RoleRow } from '../storage/roles.ts';
@@ -59,7 +58,6 @@ export interface RoleEdgeService {
 }
 
 const manage = 'rolecall_manage_roles' as const;
-const api = 'api';
 
 export function openRoleEdges(transactions: Transactions): RoleEdgeService {
   function changePermissions(
@@ -83,14 +81,14 @@ export function openRoleEdges(transactions: Transactions): RoleEdgeService {
       changePermissions(call, roleKey, async (handle, role) => {
         const { pk } = await requirePermission(handle, slug);
         await guardChange(handle, call, manage, everywhere, [{ permission: slug, ...forGood }]);
-        await settleEdge(handle, role, { slug, pk }, true);
+        await changeEdges(handle, role, [{ slug, pk, give: true }]);
       }),
 
     withhold: (call, roleKey, slug) =>
       changePermissions(call, roleKey, async (handle, role) => {
         const { pk } = await requirePermission(handle, slug);
         await guardChange(handle, call, manage, everywhere, [{ permission: slug, ...forGood }]);
-        await settleEdge(handle, role, { slug, pk }, false);
+        await changeEdges(handle, role, [{ slug, pk, give: false }]);
       }),
 
     replace: (call, roleKey, slugs, version) =>
@@ -101,22 +99,23 @@ export function openRoleEdges(transactions: Transactions): RoleEdgeService {
             'precondition_failed',
             'the permissions of this role have changed meanwhile',
           );
-        const given = current.permissions.filter((edge) => edge.given).map((edge) => edge.permission);
-        const wanted = new Set(slugs);
-        for (const slug of wanted) await requirePermission(handle, slug);
-        const changing = [
-          ...given.filter((slug) => !wanted.has(slug)),
-          ...[...wanted].filter((slug) => !given.includes(slug)),
-        ];
-        await guardChange(
-          handle,
-          call,
-          manage,
-          everywhere,
-          changing.map((permission) => ({ permission, ...forGood })),
+        const given = new Set(
+          current.permissions.filter((edge) => edge.given).map((edge) => edge.permission),
         );
-        for (const { slug, pk } of await findPermissions(handle, changing))
-          await settleEdge(handle, role, { slug, pk }, wanted.has(slug));
+        const wanted = new Map((await findPermissions(handle, slugs)).map((row) => [row.slug, row]));
+        for (const slug of slugs)
+          if (wanted.get(slug)?.retiredAt !== null) await requirePermission(handle, slug);
+        const changing = await findPermissions(handle, [
+          ...[...given].filter((slug) => !wanted.has(slug)),
+          ...[...wanted.keys()].filter((slug) => !given.has(slug)),
+        ]);
+        const reach = changing.map(({ slug }) => ({ permission: slug, ...forGood }));
+        await guardChange(handle, call, manage, everywhere, reach);
+        await changeEdges(
+          handle,
+          role,
+          changing.map(({ slug, pk }) => ({ slug, pk, give: wanted.has(slug) })),
+        );
       }),
 
     include: (call, roleKey, other) =>
@@ -124,89 +123,83 @@ export function openRoleEdges(transactions: Transactions): RoleEdgeService {
         const included = await requireRole(handle, other);
         await guardChange(handle, call, manage, everywhere, [{ role: other, ...forGood }]);
         await refuseCycle(handle, roleKey, other);
-        const rows = (await allIncludes(handle)).filter(joins(role, included));
-        const put = (row: OriginRow) =>
-          putRoleInclude(handle, { rolePk: role.pk, includedPk: included.pk, ...row });
-        await settle(rows, true, put, recordOf(handle, 'include', role, { included: other }));
+        await changeInclude(handle, role, included, true);
       }),
 
     exclude: (call, roleKey, other) =>
       changePermissions(call, roleKey, async (handle, role) => {
         const included = await requireRole(handle, other);
         await guardChange(handle, call, manage, everywhere, [{ role: other, ...forGood }]);
-        const rows = (await allIncludes(handle)).filter(joins(role, included));
-        const edge = { rolePk: role.pk, includedPk: included.pk };
-        await settle(
-          rows,
-          false,
-          (row) =>
-            row.withheld
-              ? putRoleInclude(handle, { ...edge, ...row })
-              : deleteRoleInclude(handle, { ...edge, ...row }),
-          recordOf(handle, 'include', role, { included: other }),
-        );
+        await changeInclude(handle, role, included, false);
       }),
   };
 }
 
-async function settleEdge(
+interface EdgeChange {
+  readonly slug: PermissionSlug;
+  readonly pk: number;
+  readonly give: boolean;
+}
+
+async function changeEdges(
   handle: WriteHandle,
   role: RoleRow,
-  { slug, pk }: { readonly slug: PermissionSlug; readonly pk: number },
+  changes: readonly EdgeChange[],
+): Promise<void> {
+  const rows = await permissionRowsOf(handle, role.pk);
+  const set: (OriginRow & { permissionPk: number })[] = [];
+  const gone: number[] = [];
+  for (const { slug, pk, give } of changes) {
+    const own = rows.filter((row) => row.permissionPk === pk);
+    const change = changeByApi(own, give);
+    if (!change) continue;
+    if (change.after) set.push({ ...change.after, permissionPk: pk });
+    else gone.push(pk);
+    record(
+      handle,
+      'edge',
+      { rolePk: role.pk, permissionPk: pk },
+      { role: role.key, permission: slug },
+      change,
+    );
+  }
+  await putRolePermissions(handle, role.pk, set);
+  await deleteRolePermissions(handle, role.pk, gone, apiOrigin);
+}
+
+async function changeInclude(
+  handle: WriteHandle,
+  role: RoleRow,
+  included: RoleRow,
   give: boolean,
 ): Promise<void> {
-  const edge = { rolePk: role.pk, permissionPk: pk };
-  const rows = (await permissionRowsOf(handle, role.pk)).filter((row) => row.permissionPk === pk);
-  await settle(
-    rows,
-    give,
-    (row) =>
-      give || row.withheld
-        ? putRolePermission(handle, { ...edge, ...row })
-        : deleteRolePermission(handle, { ...edge, ...row }),
-    recordOf(handle, 'edge', role, { permission: slug }, pk),
+  const rows = (await allIncludes(handle)).filter(
+    (row) => row.rolePk === role.pk && row.includedPk === included.pk,
   );
+  const change = changeByApi(rows, give);
+  if (!change) return;
+  const include = { rolePk: role.pk, includedPk: included.pk };
+  if (change.after) await putRoleInclude(handle, { ...include, ...change.after });
+  else await deleteRoleInclude(handle, { ...include, origin: apiOrigin });
+  record(handle, 'include', { rolePk: role.pk }, { role: role.key, included: included.key }, change);
 }
 
-/**
- * Brings the API's own row of an edge or include to what it must be. Giving: the row gives, unless a layer withholds,
- * which is refused. Withholding: the row is a tombstone while another origin gives, and otherwise is no more.
- */
-async function settle(
-  rows: readonly OriginRow[],
-  give: boolean,
-  apply: (row: OriginRow) => Promise<void>,
-  record: (given: boolean, row: OriginRow) => void,
-): Promise<void> {
-  const own = rows.find((row) => row.origin === api);
-  const others = rows.filter((row) => row.origin !== api);
-  const layer = others.find((row) => row.withheld);
-  if (give && layer)
-    throw new RolecallError('withheld_by_layer', `the matrix layer "${layer.origin}" withholds this`);
-  const row = { origin: api, withheld: !give && others.some((other) => !other.withheld) };
-  const settled = give || row.withheld ? own?.withheld === row.withheld : own === undefined;
-  if (settled) return;
-  await apply(row);
-  record(give, row);
-}
-
-function recordOf(
+/** A tombstone is a row that is set: `removed` is said only when the API's row is no more. */
+function record(
   handle: WriteHandle,
   noun: 'edge' | 'include',
-  role: RoleRow,
-  target: Record<string, string>,
-  permissionPk?: number,
-) {
-  return (given: boolean, { origin, withheld }: OriginRow) => {
-    const kind: JournalKind = `${noun}_${given ? 'set' : 'removed'}`;
-    const what = { role: role.key, ...target, origin, withheld };
-    handle.record({
-      kind,
-      rolePk: role.pk,
-      ...(permissionPk === undefined ? {} : { permissionPk }),
-      ...(given ? { after: what } : { before: what }),
-    });
-  };
+  about: { readonly rolePk: number; readonly permissionPk?: number },
+  names: Readonly<Record<string, string>>,
+  { before, after }: ApiRowChange,
+): void {
+  const told = (row: OriginRow | undefined) =>
+    row === undefined ? null : { ...names, origin: row.origin, withheld: row.withheld };
+  handle.record({
+    kind: after ? `${noun}_set` : `${noun}_removed`,
+    ...about,
+    before: told(before),
+    after: told(after),
+  });
 }
 
 /** Tombstones do not break a way: lifting one must not close a cycle that nobody sees. */
@@ -220,11 +213,6 @@ async function refuseCycle(handle: ReadHandle, role: RoleKey, included: RoleKey)
     );
 }
 
-function joins(role: RoleRow, included: RoleRow) {
-  return (row: { rolePk: number; includedPk: number }) =>
-    row.rolePk === role.pk && row.includedPk === included.pk;
-}
-
 async function edgesOf(handle: ReadHandle, role: RoleRow): Promise<RoleEdges> {
   const rows = await permissionRowsOf(handle, role.pk);
   const includes = (await allIncludes(handle)).filter((row) => row.rolePk === role.pk);
@@ -235,11 +223,17 @@ async function edgesOf(handle: ReadHandle, role: RoleRow): Promise<RoleEdges> {
     ),
   );
   const withheld = new Set(includes.filter((row) => row.withheld).map((row) => row.included));
+  const standingIncludes = [...new Set(includes.map((row) => row.included))].filter(
+    (key) => !withheld.has(key),
+  );
   return {
     role: role.key,
     permissions,
-    includes: [...new Set(includes.map((row) => row.included))].filter((key) => !withheld.has(key)),
-    version: createHash('sha256').update(JSON.stringify(permissions)).digest('base64url').slice(0, 22),
+    includes: standingIncludes,
+    version: createHash('sha256')
+      .update(JSON.stringify([permissions, standingIncludes]))
+      .digest('base64url')
+      .slice(0, 22),
   };
 }
 

@@ -1,12 +1,12 @@
 import { RolecallError } from '../domain/errors.ts';
 import type { RoleKey } from '../domain/ids.ts';
 import { everywhere } from '../domain/scopes.ts';
-import { deleteGrant, grantsOfRole } from '../storage/grants.ts';
+import { endGrants } from '../storage/grants.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import {
   allIncludes,
   deleteRoleInclude,
-  deleteRolePermission,
+  deleteRolePermissions,
   permissionRowsOf,
 } from '../storage/role-edges.ts';
 import { deleteRole, insertRole, listRoles, type RoleRow, updateRole } from '../storage/roles.ts';
@@ -31,7 +31,7 @@ export interface Roles {
     call: Call,
     role: { readonly key: RoleKey; readonly name: string; readonly description: string },
   ): Promise<Written<RoleRow>>;
-  /** Throws `managed_by_matrix` for a system role. */
+  /** Throws `managed_by_matrix` for a system role. The next apply gives a declared role the names of the file again. */
   update(call: Call, key: RoleKey, change: RoleNames): Promise<Written<RoleRow>>;
   /**
    * Deletes a role that the matrix does not declare, with its edges and includes, and ends its grants, each with its
@@ -103,17 +103,14 @@ export function refuseSystemRole(role: RoleRow): void {
 }
 
 async function endGrantsOf(handle: WriteHandle, role: RoleRow): Promise<number> {
-  const grants = await grantsOfRole(handle, role.pk, null, Number.MAX_SAFE_INTEGER - 1);
-  for (const grant of grants) {
-    await deleteGrant(handle, grant.pk);
-    recordRemoval(handle, grant.userPk, grant);
-  }
+  const grants = await endGrants(handle, { rolePk: role.pk });
+  for (const grant of grants) recordRemoval(handle, grant.userPk, grant);
   return grants.length;
 }
 
 async function removeEdgesOf(handle: WriteHandle, role: RoleRow): Promise<void> {
   for (const { permission, permissionPk, origin, withheld } of await permissionRowsOf(handle, role.pk)) {
-    await deleteRolePermission(handle, { rolePk: role.pk, permissionPk, origin });
+    await deleteRolePermissions(handle, role.pk, [permissionPk], origin);
     handle.record({
       kind: 'edge_removed',
       rolePk: role.pk,

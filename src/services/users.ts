@@ -2,8 +2,8 @@ import { v7 as uuidv7 } from 'uuid';
 import type { UserId } from '../domain/ids.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { apiKeysOfUser, deleteApiKeysOf } from '../storage/api-keys.ts';
-import { deleteException, exceptionsOfUser } from '../storage/exceptions.ts';
-import { deleteGrant, grantsOfUser } from '../storage/grants.ts';
+import { endExceptions } from '../storage/exceptions.ts';
+import { endGrants } from '../storage/grants.ts';
 import { deleteIdentity, type Identity, identitiesOf, insertIdentity } from '../storage/identities.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
@@ -116,14 +116,10 @@ export function openUsers(transactions: Transactions, cursors: Cursors): Users {
         id,
         () => [{ user: id }],
         async (handle, user) => {
-          for (const grant of await grantsOfUser(handle, user.pk)) {
-            await deleteGrant(handle, grant.pk);
+          for (const grant of await endGrants(handle, { userPk: user.pk }))
             recordRemoval(handle, user.pk, grant);
-          }
-          for (const exception of await exceptionsOfUser(handle, user.pk)) {
-            await deleteException(handle, exception.pk);
+          for (const exception of await endExceptions(handle, { userPk: user.pk }))
             recordExceptionRemoval(handle, user.pk, exception);
-          }
           for (const identity of await identitiesOf(handle, user.pk)) {
             await deleteIdentity(handle, user.pk, identity);
             recordIdentity(handle, 'identity_unlinked', user.pk, identity);
@@ -191,7 +187,8 @@ function recordIdentity(
   userPk: number,
   { issuer, subject }: Identity,
 ): void {
-  handle.record({ kind, userPk, after: { issuer }, personal: { subject } });
+  const side = kind === 'identity_linked' ? 'after' : 'before';
+  handle.record({ kind, userPk, [side]: { issuer }, personal: { subject } });
 }
 
 function has(identities: readonly Identity[], wanted: Identity): boolean {

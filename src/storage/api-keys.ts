@@ -1,5 +1,5 @@
 import { and, asc, eq, gt, sql as raw } from 'drizzle-orm';
-import type { PermissionSlug, UserId } from '../domain/ids.ts';
+import type { Instant, PermissionSlug, UserId } from '../domain/ids.ts';
 import type { ChangeHandle, ReadHandle, Sql } from './database.ts';
 import { apiKeys } from './schema/api-keys.ts';
 import { users } from './schema/users.ts';
@@ -23,6 +23,7 @@ export interface CredentialRow {
   readonly userActive: boolean;
   readonly secretHash: Buffer;
   readonly permissions: readonly PermissionSlug[] | null;
+  readonly expiresAt: Instant | null;
   /** Neither revoked nor expired, by the primary's clock. */
   readonly valid: boolean;
 }
@@ -31,6 +32,7 @@ export async function findCredential(sql: Sql, id: string): Promise<CredentialRo
   const [row] = await sql<(CredentialRow & { credentialPk: string; userPk: string })[]>`
     select k.pk as "credentialPk", u.pk as "userPk", u.id as "userId", u.active as "userActive",
       k.secret_hash as "secretHash", to_json(k.permissions) as permissions,
+      (extract(epoch from k.expires_at) * 1000)::float8 as "expiresAt",
       k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp()) as valid
     from rolecall.api_keys as k join rolecall.users as u on u.pk = k.user_pk
     where k.id = ${id}`;

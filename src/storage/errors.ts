@@ -51,6 +51,9 @@ export function toRolecallError(error: unknown): RolecallError {
       'the database lacks the tables of this release; `rolecall migrate status` says which steps are pending',
       { cause: error, retryAfter: 5 },
     );
+  if (state.startsWith('28'))
+    return unavailable('the database refuses the user or password of DATABASE_URL', error);
+  if (state === '3D000') return unavailable('the database that DATABASE_URL names does not exist', error);
   if (unavailableStates.test(state)) return unavailable('the database does not answer', error);
   return new RolecallError('internal', 'something went wrong inside the service', { cause: error });
 }

@@ -13,6 +13,7 @@ export interface ExceptionTerms extends Window {
 
 export interface ExceptionRow extends ExceptionTerms {
   readonly pk: number;
+  readonly userPk: number;
   readonly user: UserId;
   readonly permission: PermissionSlug;
   readonly permissionPk: number;
@@ -35,6 +36,7 @@ function selectExceptions({ db }: ReadHandle) {
   return db
     .select({
       pk: userPermissions.pk,
+      userPk: userPermissions.userPk,
       user: users.id,
       permission: permissions.slug,
       permissionPk: userPermissions.permissionPk,
@@ -93,16 +95,18 @@ export async function deleteException({ db }: ChangeHandle, pk: number): Promise
   await db.delete(userPermissions).where(eq(userPermissions.pk, pk));
 }
 
-/** Ends every exception of a permission that is being retired. Returns what ended, with the users' keys. */
-export async function closeExceptionsOfPermission(
+/** Ends all exceptions of a permission or of a user. Returns what ended. */
+export async function endExceptions(
   handle: ChangeHandle,
-  permissionPk: number,
-): Promise<readonly (ExceptionRow & { readonly userPk: number })[]> {
-  const rows = await selectExceptions(handle).where(eq(userPermissions.permissionPk, permissionPk));
-  const gone = await handle.db
-    .delete(userPermissions)
-    .where(eq(userPermissions.permissionPk, permissionPk))
-    .returning({ pk: userPermissions.pk, userPk: userPermissions.userPk });
-  const userPkOf = new Map(gone.map((row) => [row.pk, row.userPk]));
-  return rows.map((row) => ({ ...(row as ExceptionRow), userPk: userPkOf.get(row.pk) as number }));
+  whose: { readonly permissionPk: number } | { readonly userPk: number },
+): Promise<readonly ExceptionRow[]> {
+  const concerned =
+    'userPk' in whose
+      ? eq(userPermissions.userPk, whose.userPk)
+      : eq(userPermissions.permissionPk, whose.permissionPk);
+  const rows = await selectExceptions(handle)
+    .where(concerned)
+    .orderBy(asc(users.id), asc(permissions.slug), asc(userPermissions.scope));
+  await handle.db.delete(userPermissions).where(concerned);
+  return rows as ExceptionRow[];
 }

@@ -115,6 +115,20 @@ export async function deleteGrant({ db }: ChangeHandle, pk: number): Promise<voi
   await db.delete(userRoles).where(eq(userRoles.pk, pk));
 }
 
+/** Ends all grants of a role or of a user, of every origin. Returns what ended. */
+export async function endGrants(
+  handle: ChangeHandle,
+  whose: { readonly rolePk: number } | { readonly userPk: number },
+): Promise<readonly GrantRow[]> {
+  const concerned =
+    'rolePk' in whose ? eq(userRoles.rolePk, whose.rolePk) : eq(userRoles.userPk, whose.userPk);
+  const rows = await selectGrants(handle)
+    .where(concerned)
+    .orderBy(asc(users.id), asc(roles.key), asc(userRoles.scope), asc(userRoles.origin));
+  await handle.db.delete(userRoles).where(concerned);
+  return rows as GrantRow[];
+}
+
 /** How many users hold the role directly. */
 export async function countHolders({ db }: ReadHandle, rolePk: number): Promise<number> {
   const [row] = await db
@@ -144,6 +158,7 @@ export async function administratorRemains(
           select 1 from rolecall.user_permissions as denied
           join rolecall.permissions on permissions.pk = denied.permission_pk
           where denied.user_pk = held.user_pk and denied.effect = 'deny'
+            and (denied.expires_at is null or denied.expires_at > clock_timestamp())
             and permissions.slug = any(${[...permissions]}::text[]))
     ) as remains`;
   return row?.remains ?? false;

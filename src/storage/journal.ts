@@ -96,3 +96,18 @@ export async function appendJournal(
     )
     select pg_notify(${revisionChannel}, ${`${locked.epoch}-${revision}`})`;
 }
+
+/** Whether the newest row was sealed with this key; true when there is none. A chain sealed with two keys proves nothing. */
+export async function isSealedWith(sql: Sql, key: string): Promise<boolean> {
+  const [newest] = await sql<(SealedContent & { hmac: Buffer; previous: Buffer })[]>`
+    select revision::float8 as revision, number, kind, actor_kind as "actorKind", actor_pk::float8 as "actorPk",
+      to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
+      credential_pk::float8 as "credentialPk", request_id as "requestId", user_pk::float8 as "userPk",
+      role_pk::float8 as "rolePk", permission_pk::float8 as "permissionPk", before, after, digests, hmac,
+      coalesce(lead(hmac) over (order by revision desc, number desc), decode(repeat('00', 32), 'hex')) as previous
+    from (select * from rolecall.journal order by revision desc, number desc limit 2) as newest
+    order by revision desc, number desc limit 1`;
+  if (!newest) return true;
+  const { hmac, previous, ...content } = newest;
+  return sealEntry(key, previous, content).equals(hmac);
+}

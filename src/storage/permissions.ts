@@ -1,6 +1,6 @@
 import { and, asc, eq, gt, inArray, isNull, sql as raw } from 'drizzle-orm';
 import type { PermissionSlug } from '../domain/ids.ts';
-import type { PermissionName } from '../domain/permissions.ts';
+import { type PermissionName, slugOf } from '../domain/permissions.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
 import { permissions } from './schema/permissions.ts';
 
@@ -86,4 +86,38 @@ export async function updatePermission(
     .where(eq(permissions.pk, pk))
     .returning();
   return row as PermissionRow;
+}
+
+/** A permission after its registration: whether that made or revived it. */
+export interface RegisteredPermission extends PermissionRow {
+  readonly created: boolean;
+  readonly revived: boolean;
+}
+
+/**
+ * Registers each permission that is not, in the order given; one that was retired comes back with the description
+ * given. The caller has refused collisions: a slug that another resource and action have would be left as it is.
+ */
+export async function registerPermissions(
+  handle: ChangeHandle,
+  wanted: readonly (PermissionName & { readonly description: string })[],
+): Promise<readonly RegisteredPermission[]> {
+  const slugs = wanted.map(slugOf);
+  const before = new Map((await findPermissions(handle, slugs)).map((row) => [row.slug, row]));
+  const missing = new Map(wanted.map((permission) => [slugOf(permission), permission]));
+  for (const [slug, row] of before) {
+    if (row.retiredAt !== null)
+      await updatePermission(handle, row.pk, { retired: false, description: missing.get(slug)?.description });
+    missing.delete(slug);
+  }
+  if (missing.size > 0) await handle.db.insert(permissions).values([...missing.values()]);
+  const after = new Map((await findPermissions(handle, slugs)).map((row) => [row.slug, row]));
+  const told = new Set<PermissionSlug>();
+  return slugs.map((slug) => {
+    const was = before.get(slug);
+    const revived = was !== undefined && was.retiredAt !== null;
+    const created = (was === undefined || revived) && !told.has(slug);
+    told.add(slug);
+    return { ...(after.get(slug) as PermissionRow), created, revived };
+  });
 }

@@ -1,15 +1,10 @@
-import { and, asc, eq } from 'drizzle-orm';
+import { and, asc, eq, inArray, sql as raw } from 'drizzle-orm';
 import type { PermissionSlug, RoleKey } from '../domain/ids.ts';
+import type { OriginRow } from '../domain/origins.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
 import { permissions } from './schema/permissions.ts';
 import { roleIncludes } from './schema/role-includes.ts';
 import { rolePermissions } from './schema/role-permissions.ts';
-
-/** Where a row of an edge or include comes from: `api` or a matrix layer; a withheld one is a tombstone. */
-export interface OriginRow {
-  readonly origin: string;
-  readonly withheld: boolean;
-}
 
 export interface RolePermissionRow extends OriginRow {
   readonly permission: PermissionSlug;
@@ -54,30 +49,37 @@ export async function allIncludes({ sql }: ReadHandle): Promise<readonly RoleInc
   return rows.map((row) => ({ ...row, rolePk: Number(row.rolePk), includedPk: Number(row.includedPk) }));
 }
 
-export async function putRolePermission(
+/** Makes each row of the role's edges, or gives the row of its origin that is there the other sense. */
+export async function putRolePermissions(
   { db }: ChangeHandle,
-  edge: { readonly rolePk: number; readonly permissionPk: number } & OriginRow,
+  rolePk: number,
+  rows: readonly (OriginRow & { readonly permissionPk: number })[],
 ): Promise<void> {
+  if (rows.length === 0) return;
   await db
     .insert(rolePermissions)
-    .values(edge)
+    .values(rows.map((row) => ({ rolePk, ...row })))
     .onConflictDoUpdate({
       target: [rolePermissions.rolePk, rolePermissions.permissionPk, rolePermissions.origin],
-      set: { withheld: edge.withheld },
+      set: { withheld: raw`excluded.withheld` },
     });
 }
 
-export async function deleteRolePermission(
+/** Takes the rows of one origin away from the role's edges to these permissions. */
+export async function deleteRolePermissions(
   { db }: ChangeHandle,
-  edge: { readonly rolePk: number; readonly permissionPk: number; readonly origin?: string },
+  rolePk: number,
+  permissionPks: readonly number[],
+  origin: string,
 ): Promise<void> {
+  if (permissionPks.length === 0) return;
   await db
     .delete(rolePermissions)
     .where(
       and(
-        eq(rolePermissions.rolePk, edge.rolePk),
-        eq(rolePermissions.permissionPk, edge.permissionPk),
-        edge.origin === undefined ? undefined : eq(rolePermissions.origin, edge.origin),
+        eq(rolePermissions.rolePk, rolePk),
+        inArray(rolePermissions.permissionPk, [...permissionPks]),
+        eq(rolePermissions.origin, origin),
       ),
     );
 }
@@ -97,7 +99,7 @@ export async function putRoleInclude(
 
 export async function deleteRoleInclude(
   { db }: ChangeHandle,
-  include: { readonly rolePk: number; readonly includedPk: number; readonly origin?: string },
+  include: { readonly rolePk: number; readonly includedPk: number; readonly origin: string },
 ): Promise<void> {
   await db
     .delete(roleIncludes)
@@ -105,7 +107,7 @@ export async function deleteRoleInclude(
       and(
         eq(roleIncludes.rolePk, include.rolePk),
         eq(roleIncludes.includedPk, include.includedPk),
-        include.origin === undefined ? undefined : eq(roleIncludes.origin, include.origin),
+        eq(roleIncludes.origin, include.origin),
       ),
     );
 }

@@ -48,14 +48,14 @@ test.each([
     'cannot read nowhere.yaml: ENOENT',
   ],
   ['an option nobody knows', ['matrix', 'apply', '--fiel', 'x'], 1, 'did you mean --file'],
-  ['a user id that is none', ['keys', 'create', '--user', '..'], 2, 'not "." or ".."'],
+  ['a user id that is none', ['keys', 'create', '--user', '..'], 1, 'not "." or ".."'],
   [
     'a role that does not exist',
     ['keys', 'create', '--user', 'x', '--role', 'admn'],
     2,
     'did you mean admin?',
   ],
-  ['a number of steps that is none', ['migrate', 'down', '0'], 2, '1 or more'],
+  ['a number of steps that is none', ['migrate', 'down', '0'], 1, '1 or more'],
   ['a command nobody knows', ['mirgate'], 1, 'did you mean migrate'],
 ])('%s is refused with a sentence and an exit code', async (_what, words, exitCode, sentence) => {
   const { code, stderr } = await run(words, environmentFor(database.url));

@@ -62,11 +62,12 @@ async function run({ data, databaseUrl }: DevOptions): Promise<void> {
     const runtime = await openRuntime(config);
     try {
       await prepare(runtime, database.url);
-      const key = await kept(join(data, 'admin-key'), () => makeKey(runtime));
+      const key = await administratorKey(runtime, join(data, 'admin-key'));
+      const stopped = untilStopped();
       const service = await listen(config, runtime);
       print(welcome(service.url, key, database.location, data));
       print(`Ready in ${((performance.now() - started) / 1_000).toFixed(1)} s`);
-      await service.close(await untilStopped());
+      await service.close(await stopped);
     } finally {
       await runtime.close();
     }
@@ -92,6 +93,23 @@ async function prepare(runtime: Runtime, url: string): Promise<void> {
   progress('applying the baseline matrix');
   await runtime.matrix.apply(operatorCall(seedTimeoutMs), [await readMatrixFile(shippedBaseline)]);
   await seedDemo(runtime, operatorCall(seedTimeoutMs), Date.now());
+}
+
+/** The kept key, if it is one of this database; another one otherwise. */
+async function administratorKey(runtime: Runtime, path: string): Promise<string> {
+  const key = await kept(path, () => makeKey(runtime));
+  const { deadline } = operatorCall(seedTimeoutMs);
+  const isValid = await runtime.authentication.authenticate(`Bearer ${key}`, deadline).then(
+    () => true,
+    (error: unknown) => {
+      if (error instanceof RolecallError && error.code === 'unauthenticated') return false;
+      throw error;
+    },
+  );
+  if (isValid) return key;
+  const made = await makeKey(runtime);
+  await writePrivately(path, `${made}\n`);
+  return made;
 }
 
 /** The key of the demo's administrator: the first one with the role, a further key if the file with it was lost. */

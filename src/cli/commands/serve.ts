@@ -13,8 +13,9 @@ export function addServe(program: Command): void {
     .action(async () => {
       const config = loadConfig(['database', 'journalKey']);
       const runtime = await openRuntime(config);
+      const stopped = untilStopped();
       const service = await listen(config, runtime);
-      await service.close(await untilStopped());
+      await service.close(await stopped);
       await runtime.close();
     });
 }

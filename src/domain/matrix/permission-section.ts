@@ -1,5 +1,5 @@
 import { parsePermissionPart } from '../ids.ts';
-import { reservedResource, slugOf } from '../permissions.ts';
+import { isReserved, slugOf } from '../permissions.ts';
 import type { DeclaredPermission } from './document.ts';
 import { type Entry, readEntries, readText } from './entries.ts';
 import { type FaultList, quoted } from './faults.ts';
@@ -26,8 +26,8 @@ export function readPermissions(
 }
 
 function readResource(entry: Entry, holders: Map<string, Holder>, faults: FaultList): DeclaredPermission[] {
-  if (entry.key === reservedResource) {
-    const detail = `the resource "${reservedResource}" is reserved, its permissions are built in`;
+  if (isReserved(entry.key)) {
+    const detail = `the resource "${entry.key}" is reserved, its permissions are built in`;
     faults.add(entry.at, 'reserved_resource', detail);
     return [];
   }

@@ -9,7 +9,8 @@ export function addJsonBodies(app: FastifyInstance): void {
     try {
       const bytes = body as Buffer;
       if (request.headers['idempotency-key'] !== undefined) stateOf(request).bodyBytes = bytes;
-      done(null, parseStrictJson(bytes));
+      // Many clients declare JSON and then send nothing.
+      done(null, bytes.length === 0 ? undefined : parseStrictJson(bytes));
     } catch (error) {
       done(error as Error);
     }

@@ -21,6 +21,7 @@ export function sendProblem(
   reply: FastifyReply,
 ): FastifyReply {
   const problem = problemOf(error, request.id);
+  reply.header('x-request-id', request.id);
   if (problem.status >= 500) logFailure(request.log, error);
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="rolecall"');
   if (problem.status === 503) reply.header('retry-after', String(error.retryAfter ?? 1));

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { everywhere } from '../../domain/scopes.ts';
-import type { AccessCheck, Answer } from '../../services/decisions/access-check.ts';
+import { type AccessCheck, type Answer, aboutOthers } from '../../services/decisions/access-check.ts';
 import { aboutOthersWith } from '../access.ts';
 import { askingOf, principalOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
@@ -14,7 +14,7 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
   app.route({
     method: 'POST',
     url: '/authorize',
-    config: { ...aboutOthersWith('rolecall_check', 'body'), hot: true },
+    config: { ...aboutOthersWith(aboutOthers.ask, 'body'), hot: true },
     schema: {
       operationId: 'authorize',
       summary: 'May this user do this, here, now?',
@@ -33,7 +33,7 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
   app.route({
     method: 'POST',
     url: '/authorize/batch',
-    config: { ...aboutOthersWith('rolecall_check', 'body'), hot: true },
+    config: { ...aboutOthersWith(aboutOthers.ask, 'body'), hot: true },
     schema: {
       operationId: 'authorizeBatch',
       summary: 'Up to 1,000 questions, answered in order from one snapshot',

@@ -1,15 +1,16 @@
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { z } from 'zod';
+import { dueIn } from '../../services/call.ts';
 import type { Health } from '../../services/health.ts';
 import { anybody } from '../access.ts';
-import { stateOf } from '../call.ts';
 import { listOf } from '../schemas/primitives.ts';
 
 /** What those who run the service ask it. */
-export const operationRoutes: FastifyPluginAsyncZodOpenApi<{ health: Health; version: string }> = async (
-  app,
-  { health, version },
-) => {
+export const operationRoutes: FastifyPluginAsyncZodOpenApi<{
+  health: Health;
+  version: string;
+  readinessTimeoutMs: number;
+}> = async (app, { health, version, readinessTimeoutMs }) => {
   const tags = ['Operations'];
 
   app.route({
@@ -47,8 +48,8 @@ export const operationRoutes: FastifyPluginAsyncZodOpenApi<{ health: Health; ver
       tags,
       response: { 200: readiness, 503: readiness },
     },
-    handler: async (request, reply) => {
-      const answer = await health.readiness(stateOf(request).deadline - readinessMarginMs);
+    handler: async (_request, reply) => {
+      const answer = await health.readiness(dueIn(readinessTimeoutMs));
       return reply.code(answer.ready ? 200 : 503).send(answer);
     },
   });
@@ -68,6 +69,3 @@ export const operationRoutes: FastifyPluginAsyncZodOpenApi<{ health: Health; ver
     handler: async () => ({ name: 'rolecall' as const, version }),
   });
 };
-
-/** Readiness says what is wrong with the database before the request itself runs out of time. */
-const readinessMarginMs = 50;

@@ -140,7 +140,7 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
 };
 
 function answer(reply: FastifyReply, call: Parameters<typeof sendWritten>[1], written: Written) {
-  return sendWritten(reply, call, written, tagged(reply, written.value));
+  return sendWritten(reply, call, written, call.dryRun ? written.value : tagged(reply, written.value));
 }
 
 function tagged(reply: FastifyReply, edges: RoleEdges): RoleEdges {

@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
-import type { AccessCheck, UserPermissions } from '../../services/decisions/access-check.ts';
+import {
+  type AccessCheck,
+  aboutOthers,
+  type UserPermissions,
+} from '../../services/decisions/access-check.ts';
 import { aboutOthersWith, anyCaller } from '../access.ts';
 import { askingOf, principalOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
@@ -18,7 +22,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
   app.route({
     method: 'GET',
     url: '/users/:user/permissions',
-    config: { ...aboutOthersWith('rolecall_read_users', 'query'), hot: true },
+    config: { ...aboutOthersWith(aboutOthers.see, 'query'), hot: true },
     schema: {
       operationId: 'getUserPermissions',
       summary: 'What a user may do in a scope, as slugs',
@@ -59,7 +63,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
   app.route({
     method: 'GET',
     url: '/users/:user/scopes',
-    config: aboutOthersWith('rolecall_read_users', 'everywhere'),
+    config: aboutOthersWith(aboutOthers.see, 'everywhere'),
     schema: {
       operationId: 'getUserScopes',
       summary: 'Where a user holds a permission, or anything',

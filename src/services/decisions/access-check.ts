@@ -47,8 +47,11 @@ export interface UserScopes {
   readonly revision: string;
 }
 
-const ask = 'rolecall_check' satisfies BuiltinPermission;
-const see = 'rolecall_read_users' satisfies BuiltinPermission;
+/** What a caller needs to ask about others; the routes state it, the answer is only given to who holds it. */
+export const aboutOthers = {
+  ask: 'rolecall_check',
+  see: 'rolecall_read_users',
+} as const satisfies Record<string, BuiltinPermission>;
 
 /**
  * The one door to a decision. Each answer reflects every change committed before it was asked, because the rows are
@@ -81,11 +84,11 @@ export function openAccessCheck(database: Database): AccessCheck {
     const { caller } = asking;
     const facts = await factsFor(asking, {
       users: distinct([caller.userId, ...questions.map((question) => question.user)]),
-      permissions: distinct([slug(ask), ...questions.map((question) => question.permission)]),
+      permissions: distinct([slug(aboutOthers.ask), ...questions.map((question) => question.permission)]),
     });
     const foreign = questions.filter((question) => question.user !== caller.userId);
     for (const scope of distinct(foreign.map((question) => question.scope)))
-      requirePermissionOf(facts, caller, ask, scope);
+      requirePermissionOf(facts, caller, aboutOthers.ask, scope);
     const answers = questions.map(({ user, permission, scope }) => ({
       permission,
       decision: decide(facts.catalogue, facts.users.get(user), permission, scope, facts.now),
@@ -96,7 +99,7 @@ export function openAccessCheck(database: Database): AccessCheck {
   async function aboutUser(asking: Asking, user: UserId, scope: Scope) {
     const { caller } = asking;
     const facts = await factsFor(asking, { users: distinct([caller.userId, user]), permissions: null });
-    if (user !== caller.userId) requirePermissionOf(facts, caller, see, scope);
+    if (user !== caller.userId) requirePermissionOf(facts, caller, aboutOthers.see, scope);
     const access = facts.users.get(user);
     if (!access) throw new RolecallError('unknown_user', 'there is no user with this id');
     return { facts, access };

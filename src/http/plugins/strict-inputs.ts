@@ -1,0 +1,19 @@
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { RolecallError } from '../../domain/errors.ts';
+
+/**
+ * What a route does not describe, it does not take: a query or a body that it would ignore is refused, because whoever
+ * sent it meant something by it.
+ */
+export function addStrictInputs(app: FastifyInstance): void {
+  app.addHook('onRoute', (route) => {
+    if (route.schema?.hide) return;
+    route.schema = { querystring: z.strictObject({}), ...route.schema };
+  });
+
+  app.addHook('preValidation', async (request) => {
+    if (request.is404 || request.body === undefined || request.routeOptions.schema?.body) return;
+    throw new RolecallError('invalid_input', 'this route takes no body');
+  });
+}
