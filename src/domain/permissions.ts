@@ -47,3 +47,10 @@ export function parsePermissionName(text: string): Parsed<PermissionName> {
   if (!action.ok) return action;
   return { ok: true, value: { resource: resource.value, action: action.value } };
 }
+
+/** Reads a permission that somebody other than a release of the service may register. */
+export function parseRegistrableName(text: string): Parsed<PermissionName> {
+  const name = parsePermissionName(text);
+  if (!name.ok || !isReserved(name.value.resource)) return name;
+  return { ok: false, why: `the resource "${name.value.resource}" is reserved for the service itself` };
+}

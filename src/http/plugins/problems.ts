@@ -41,11 +41,15 @@ const frameworkCodes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   FST_ERR_BAD_URL: ['invalid_input', 'the path is not valid percent-encoded UTF-8'],
 };
 
+const badPath = {
+  errors: [{ pointer: '/path', code: 'invalid_value', detail: 'not valid percent-encoded UTF-8' }],
+};
+
 export function toProblem(error: FastifyError): RolecallError {
   if (error instanceof RolecallError) return error;
   if (error.validation) return invalidInput(error);
   const known = frameworkCodes[error.code];
-  if (known) return new RolecallError(known[0], known[1]);
+  if (known) return new RolecallError(known[0], known[1], error.code === 'FST_ERR_BAD_URL' ? badPath : {});
   if (error.statusCode !== undefined && error.statusCode >= 400 && error.statusCode < 500)
     return new RolecallError('invalid_input', 'the request is not acceptable');
   const cause = error instanceof ResponseSerializationError ? error.cause : error;

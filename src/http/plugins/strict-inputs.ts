@@ -14,6 +14,9 @@ export function addStrictInputs(app: FastifyInstance): void {
 
   app.addHook('preValidation', async (request) => {
     if (request.is404 || request.body === undefined || request.routeOptions.schema?.body) return;
-    throw new RolecallError('invalid_input', 'this route takes no body');
+    const detail = 'this route takes no body';
+    throw new RolecallError('invalid_input', detail, {
+      errors: [{ pointer: '', code: 'unknown_member', detail }],
+    });
   });
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { type Parsed, parseRoleKey, parseScope, parseUserId } from '../../domain/ids.ts';
-import { parsePermissionName, parsePermissionReference } from '../../domain/permissions.ts';
+import { parsePermissionReference, parseRegistrableName } from '../../domain/permissions.ts';
 import { parseEmail } from '../../domain/users.ts';
 
 /** A string that one of the domain's own parsers accepts, as what that parser makes of it. */
@@ -22,7 +22,7 @@ export const permission = parsedBy(parsePermissionReference).meta({
   description: 'A permission as `resource.action`, `resource:action` or its slug',
   examples: ['customers.change_customer'],
 });
-export const permissionName = parsedBy(parsePermissionName).meta({
+export const permissionName = parsedBy(parseRegistrableName).meta({
   description: 'A permission as `resource.action` or `resource:action`',
   examples: ['invoices.approve_invoice'],
 });
