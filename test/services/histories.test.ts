@@ -1,37 +1,19 @@
-import { pino } from 'pino';
+import fc from 'fast-check';
 import { it } from 'vitest';
-import { buildServer } from '../../src/http/server.ts';
-import { operatorCall } from '../../src/services/call.ts';
-import { createTestDatabase } from '../support/database.ts';
-import { openTestRuntime } from '../support/runtime.ts';
+import { playHistory } from '../support/history.ts';
+import { histories } from '../support/history-draws.ts';
 
-it('measures', async () => {
-  const sums: Record<string, number> = {};
-  const t = async <T>(label: string, f: () => Promise<T>) => {
-    const s = performance.now();
-    const r = await f();
-    sums[label] = (sums[label] ?? 0) + performance.now() - s;
-    return r;
-  };
-  for (let i = 0; i < 20; i++) {
-    const db = await t('clone', () => createTestDatabase());
-    const runtime = await t('runtime', () => openTestRuntime(db.url));
-    const app = await t('build', async () => {
-      const app = await buildServer(runtime, {
-        version: '0.0.0-test',
-        requestTimeoutMs: 20000,
-        logger: pino({ level: 'silent' }),
-      });
-      await app.ready();
-      return app;
-    });
-    await t('provision', () =>
-      runtime.apiKeys.provision(operatorCall(20_000), 'root' as never, 'admin' as never),
-    );
-    await t('close app', () => app.close().then(() => runtime.close()));
-    await t('drop', () => db.drop());
-  }
-  process.stdout.write(
-    JSON.stringify(Object.fromEntries(Object.entries(sums).map(([k, v]) => [k, v / 20])), null, 1),
-  );
-});
+const long = process.env['TEST_LONG'] !== undefined;
+const numberOfHistories = long ? 2_000 : 300;
+/** Side by side, since a history mostly waits for the database. */
+const lanes = [1, 2, 3];
+
+// What fails is printed as commands: `playHistory` plays them again, on a new database like the first time.
+it.concurrent.each(lanes)(
+  'whatever administrators do, every answer is the one the model gives (%i of 3)',
+  { timeout: long ? 3_600_000 : 900_000 },
+  async () => {
+    const plays = fc.asyncProperty(histories, (history) => playHistory(history));
+    await fc.assert(plays, { numRuns: Math.ceil(numberOfHistories / lanes.length) });
+  },
+);

@@ -1,0 +1,247 @@
+import postgres from 'postgres';
+import type { Response } from 'supertest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectContract, operations } from '../support/contract.ts';
+import { startTestService, type TestService } from '../support/service.ts';
+
+let service: TestService;
+let sql: postgres.Sql;
+beforeAll(async () => {
+  service = await startTestService();
+  sql = postgres(service.database.url, { max: 1 });
+});
+afterAll(async () => {
+  await sql.end();
+  await service.close();
+});
+
+type Agent = ReturnType<TestService['as']>;
+
+/** A digest of every row of every table. */
+async function contents(): Promise<Record<string, string>> {
+  const tables = await sql<{ name: string }[]>`
+    select relname as name from pg_class where relnamespace = 'rolecall'::regnamespace and relkind = 'r' order by 1`;
+  const digests = tables.map(async ({ name }) => {
+    const [row] = await sql<{ digest: string }[]>`
+      select count(*) || ' ' || md5(coalesce(string_agg(t::text, ',' order by t::text collate "C"), '')) as digest
+      from ${sql(`rolecall.${name}`)} as t`;
+    return [name, row?.digest ?? ''];
+  });
+  return Object.fromEntries(await Promise.all(digests));
+}
+
+/** Who did what a revision records, by which request, and whether it is the one after all others. */
+async function recordedAt(revision: string) {
+  const [row] = await sql`
+    select array_agg(distinct users.id) as actors, array_agg(distinct request_id) as requests,
+      min(revision) = 1 + coalesce((select max(revision) from rolecall.journal where revision < ${revision.split('-')[1] ?? ''}), 0)
+        as next
+    from rolecall.journal join rolecall.users on users.pk = actor_pk
+    where revision = ${revision.split('-')[1] ?? ''}`;
+  return row;
+}
+
+interface Trial {
+  /** Makes what the write needs; no trial needs another. */
+  readonly before?: (as: () => Agent) => Promise<unknown>;
+  /** The write, which would change something, with this at the end of its address. */
+  readonly write: (as: Agent, query: string) => PromiseLike<Response>;
+}
+
+const user = (id: string) => (as: () => Agent) => as().post('/users').send({ id }).expect(201);
+const role = (key: string) => (as: () => Agent) => as().post('/roles').send({ key, name: key }).expect(201);
+const permission = (name: string) => (as: () => Agent) =>
+  as().post('/permissions').send({ permission: name }).expect(201);
+
+/** One write of each operation that writes, by its name. */
+const trials: Readonly<Record<string, Trial>> = {
+  createUser: { write: (as, query) => as.post(`/users${query}`).send({ id: 'u1', email: 'u1@example.com' }) },
+  updateUser: {
+    before: user('u2'),
+    write: (as, query) => as.patch(`/users/u2${query}`).send({ active: false }),
+  },
+  deleteUser: {
+    before: async (as) => {
+      await user('u3')(as);
+      await as().put('/users/u3/roles/loader').expect(201);
+      await as().put('/users/u3/permissions/orders_view_prices').send({ effect: 'deny' }).expect(201);
+      await as().post('/keys').send({ user: 'u3', name: 'x' }).expect(201);
+    },
+    write: (as, query) => as.delete(`/users/u3${query}`),
+  },
+  linkIdentity: {
+    before: user('u4'),
+    write: (as, query) => as.put(`/users/u4/identities${query}`).send({ issuer: 'idp', subject: 'u4' }),
+  },
+  unlinkIdentity: {
+    before: async (as) => {
+      await user('u5')(as);
+      await as().put('/users/u5/identities').send({ issuer: 'idp', subject: 'u5' }).expect(200);
+    },
+    write: (as, query) => as.delete(`/users/u5/identities${query}`).send({ issuer: 'idp', subject: 'u5' }),
+  },
+  grantRole: {
+    before: user('u6'),
+    write: (as, query) => as.put(`/users/u6/roles/loader${query}`).send({ reason: 'tried' }),
+  },
+  revokeRole: {
+    before: async (as) => {
+      await user('u7')(as);
+      await as().put('/users/u7/roles/loader').expect(201);
+    },
+    write: (as, query) => as.delete(`/users/u7/roles/loader${query}`),
+  },
+  setException: {
+    before: user('u8'),
+    write: (as, query) => as.put(`/users/u8/permissions/orders_view_order${query}`).send({ effect: 'allow' }),
+  },
+  endException: {
+    before: async (as) => {
+      await user('u9')(as);
+      await as().put('/users/u9/permissions/orders_view_order').send({ effect: 'deny' }).expect(201);
+    },
+    write: (as, query) => as.delete(`/users/u9/permissions/orders_view_order${query}`),
+  },
+  createRole: { write: (as, query) => as.post(`/roles${query}`).send({ key: 'r1', name: 'One' }) },
+  updateRole: {
+    before: role('r2'),
+    write: (as, query) => as.patch(`/roles/r2${query}`).send({ name: 'Other' }),
+  },
+  deleteRole: {
+    before: async (as) => {
+      await role('r3')(as);
+      await user('u10')(as);
+      await as().put('/roles/r3/permissions/orders_view_order').expect(200);
+      await as().put('/users/u10/roles/r3').expect(201);
+    },
+    write: (as, query) => as.delete(`/roles/r3${query}`),
+  },
+  replaceRolePermissions: {
+    before: role('r4'),
+    write: async (as, query) => {
+      const { headers } = await service.as().get('/roles/r4/permissions').expect(200);
+      const body = { permissions: ['orders.view_order'] };
+      return as.put(`/roles/r4/permissions${query}`).set('if-match', String(headers['etag'])).send(body);
+    },
+  },
+  giveRolePermission: {
+    before: role('r5'),
+    write: (as, query) => as.put(`/roles/r5/permissions/orders_view_order${query}`),
+  },
+  withholdRolePermission: {
+    write: (as, query) => as.delete(`/roles/loader/permissions/orders_load_order${query}`),
+  },
+  includeRole: { before: role('r6'), write: (as, query) => as.put(`/roles/r6/includes/loader${query}`) },
+  excludeRole: { write: (as, query) => as.delete(`/roles/manager/includes/viewer${query}`) },
+  registerPermission: {
+    write: (as, query) => as.post(`/permissions${query}`).send({ permission: 'dry.one' }),
+  },
+  registerPermissions: {
+    write: (as, query) =>
+      as.post(`/permissions/batch${query}`).send({ permissions: [{ permission: 'dry.many' }] }),
+  },
+  describePermission: {
+    before: permission('dry.described'),
+    write: (as, query) => as.patch(`/permissions/dry.described${query}`).send({ description: 'New' }),
+  },
+  retirePermission: {
+    before: permission('dry.retired'),
+    write: (as, query) => as.delete(`/permissions/dry.retired${query}`),
+  },
+  createKey: { write: (as, query) => as.post(`/keys${query}`).send({ user: 'root', name: 'dry' }) },
+  revokeKey: {
+    before: async (as) => {
+      await user('u11')(as);
+      await as().post('/keys').send({ user: 'u11', name: 'x' }).expect(201);
+    },
+    write: async (as, query) => {
+      const { body } = await service.as().get('/keys?user=u11').expect(200);
+      return as.delete(`/keys/${body.data[0].id}${query}`);
+    },
+  },
+};
+
+const writing = operations.filter(({ method, tags }) => method !== 'GET' && !tags?.includes('Checks'));
+
+/** An answer without what no two answers have in common: times, made-up ids and secrets, the revision. */
+function comparable({ status, body }: Response): unknown {
+  const { revision: _, dryRun: __, key: ___, ...rest } = body;
+  const text = JSON.stringify(rest)
+    .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'a time')
+    .replaceAll(/"id":"[0-9A-Za-z]{12}"/g, '"id":"of a key"');
+  return { status, body: JSON.parse(text) };
+}
+
+test('every operation that writes is tried here', () => {
+  expect(Object.keys(trials).sort()).toEqual(writing.map(({ operationId }) => operationId).sort());
+});
+
+describe.for(Object.entries(trials))('%s', ([name, { before, write }]) => {
+  test('with dryRun keeps nothing, says so, and foretells what the write then does and records', async () => {
+    await before?.(() => service.as());
+    const standing = await contents();
+    const { revision } = (await service.as().get('/me/permissions').expect(200)).body;
+
+    const tried = await write(service.as(), '?dryRun=true');
+    const { method, path } = writing.find(({ operationId }) => operationId === name) ?? {};
+    expectContract(tried, String(method), String(path));
+    expect(tried.body).toMatchObject({ dryRun: true, changed: true, revision });
+    expect(await contents()).toEqual(standing);
+
+    const done = await write(service.as(), '?dryRun=false');
+    expect(done.body).toMatchObject({ changed: true });
+    expect(done.body).not.toHaveProperty('dryRun');
+    expect(done.body.revision).not.toBe(revision);
+    expect(comparable(done)).toEqual(comparable(tried));
+    expect(await contents()).not.toEqual(standing);
+    expect(await recordedAt(done.body.revision)).toEqual({
+      actors: ['root'],
+      requests: [done.headers['x-request-id']],
+      next: true,
+    });
+  });
+});
+
+describe('a dry run', () => {
+  test('is refused where the write would be, and keeps nothing then either', async () => {
+    const key = await service.keyFor('limited');
+    await service.as().put('/users/limited/roles/backend').expect(201);
+    const standing = await contents();
+    const refused = [
+      await service.as().delete('/users/root/roles/admin?dryRun=true'),
+      await service.as().post('/users?dryRun=true').send({ id: 'root' }),
+      await service.as().put('/users/nobody-at-all/roles/loader?dryRun=true'),
+      await service.as(key).put('/users/limited/roles/loader?dryRun=true'),
+    ];
+    expect(refused.map(({ body }) => body.code)).toEqual([
+      'last_administrator',
+      'user_exists',
+      'unknown_user',
+      'forbidden',
+    ]);
+    expect(await contents()).toEqual(standing);
+  });
+
+  test('of making a key shows none: it would open nothing', async () => {
+    const tried = await service.as().post('/keys?dryRun=true').send({ user: 'root', name: 'x' }).expect(201);
+    expect(tried.body).toMatchObject({ dryRun: true, key: null });
+  });
+
+  test('of what changes nothing says that too', async () => {
+    const tried = await service.as().put('/users/root/roles/admin?dryRun=true').send({}).expect(200);
+    expect(tried.body).toMatchObject({ dryRun: true, changed: false });
+  });
+
+  test('is asked for by true or false and nothing else', async () => {
+    for (const query of [
+      'dryRun=1',
+      'dryRun=',
+      'dryRun',
+      'dryRun=TRUE',
+      'dryRun=true&dryRun=false',
+      'dryrun=true',
+    ])
+      expect((await service.as().post(`/users?${query}`).send({ id: 'never' })).status, query).toBe(400);
+    await service.as().get('/users/never').expect(404);
+  });
+});

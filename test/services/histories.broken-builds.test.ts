@@ -1,0 +1,284 @@
+import fc from 'fast-check';
+import { it } from 'vitest';
+import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
+import { playHistory } from '../support/history.ts';
+import type { Step } from '../support/history-commands.ts';
+import { histories } from '../support/history-draws.ts';
+import type { Build } from '../support/history-stage.ts';
+
+/** Always the same histories, so that it is known which of them finds what. */
+const drawn = fc.sample(histories, { seed: 60, numRuns: 60 });
+/** The places of those that between them do all that the breakages are about; they are played first, to be quick. */
+const telling = [19, 8, 1, 49, 25, 39, 53, 3, 17, 45];
+const tried = [...new Set([...telling, ...drawn.keys()])].map((place) => drawn[place] as Step[]);
+
+const decisionRows = 'storage/read-models/decision-rows.ts';
+const edges = 'services/role-edges.ts';
+
+/** Each takes one rule out of the service. */
+const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
+  'included roles are not followed': {
+    file: decisionRows,
+    replace: 'union select included_pk from reached join rolecall.role_includes on role_pk = reached.pk',
+    by: '',
+  },
+  'exceptions are not read': {
+    file: decisionRows,
+    replace: 'join asked on asked.pk = permission_pk\n    )\n    select',
+    by: 'join asked on asked.pk = permission_pk where false\n    )\n    select',
+  },
+  'only the first segment of a denial counts': {
+    file: decisionRows,
+    replace: 'asked.retired_at, effect, scope,',
+    by: "asked.retired_at, effect, split_part(scope, '/', 1) as scope,",
+  },
+  'a withheld edge is given': {
+    file: decisionRows,
+    replace: "'permission', slug, 'withheld', withheld)",
+    by: "'permission', slug, 'withheld', false)",
+  },
+  'a withheld include is given': {
+    file: decisionRows,
+    replace: "'included', included.key, 'withheld', withheld)",
+    by: "'included', included.key, 'withheld', false)",
+  },
+  'a retired permission is known': {
+    file: decisionRows,
+    replace: ') as mentioned where retired_at is null)',
+    by: ') as mentioned)',
+  },
+  'deactivation is not effective': { file: decisionRows, replace: "'active', active", by: "'active', true" },
+  'a grant never ends': {
+    file: decisionRows,
+    replace: 'select people.id as user, role_pk, scope, starts_at, expires_at',
+    by: 'select people.id as user, role_pk, scope, starts_at, null::timestamptz as expires_at',
+  },
+  'a grant begins at once': {
+    file: decisionRows,
+    replace: 'select people.id as user, role_pk, scope, starts_at, expires_at',
+    by: 'select people.id as user, role_pk, scope, null::timestamptz as starts_at, expires_at',
+  },
+  'what begins like a scope is below it': {
+    file: 'domain/scopes.ts',
+    replace: " && asked[holder.length] === '/'",
+    by: '',
+  },
+  'answers come from a cache that nothing empties': [
+    {
+      file: 'services/decisions/access-check.ts',
+      replace: 'export function openAccessCheck(database: Database): AccessCheck {',
+      by: 'export function openAccessCheck(database: Database): AccessCheck {\n  const known = new Map();',
+    },
+    {
+      file: 'services/decisions/access-check.ts',
+      replace: 'await database.run(asking.deadline, (sql) => loadFacts(sql, wanted));',
+      by: `known.get(JSON.stringify(wanted)) ?? (await database.run(asking.deadline, (sql) => loadFacts(sql, wanted)));
+        known.set(JSON.stringify(wanted), facts);`,
+    },
+  ],
+  'the tag of an answer leaves out what it says': {
+    file: 'http/routes/user-permissions.ts',
+    replace: 'JSON.stringify(state)',
+    by: 'JSON.stringify([answer.user, answer.scope])',
+  },
+  'the tag of an answer changes with every revision': {
+    file: 'http/routes/user-permissions.ts',
+    replace: 'JSON.stringify(state)',
+    by: 'JSON.stringify(answer)',
+  },
+  'an answer does not say when it will change': {
+    file: 'services/decisions/access-check.ts',
+    replace: 'expiresAt: nextChange(catalogue, access, scope, now)',
+    by: 'expiresAt: null',
+  },
+  'a batch is asked in one scope': {
+    file: 'http/routes/authorize.ts',
+    replace: '({ user, scope, ...defined(check) })',
+    by: '({ user, ...defined(check), scope })',
+  },
+  'an allowing exception outweighs a denying one': {
+    file: 'domain/decision/decide.ts',
+    replace: "if (exceptions.some((exception) => exception.effect === 'deny'))",
+    by: "if (exceptions.length > 0 && exceptions.every((exception) => exception.effect === 'deny'))",
+  },
+  'a grant is said to give what was held before': {
+    file: 'services/grants.ts',
+    replace: 'gained: without(permissions, before)',
+    by: 'gained: permissions',
+  },
+  'DELETE of an edge leaves no tombstone': {
+    file: 'domain/origins.ts',
+    replace: 'give || others.some((row) => !row.withheld)',
+    by: 'give',
+  },
+  'DELETE of an edge always leaves a tombstone': {
+    file: 'domain/origins.ts',
+    replace: 'give || others.some((row) => !row.withheld)',
+    by: 'true',
+  },
+  'PUT of an edge does not lift the tombstone': {
+    file: 'domain/origins.ts',
+    replace: 'before?.withheld === after?.withheld',
+    by: '(give ? before !== undefined : before?.withheld === after?.withheld)',
+  },
+  'PUT of an edge overrules a layer': {
+    file: 'domain/origins.ts',
+    replace: 'if (give && layer)',
+    by: 'if (give && layer && !layer)',
+  },
+  'roles may include themselves': { file: edges, replace: '  if (way)\n', by: '  if (way && false)\n' },
+  'replacing edges does not ask what they were': {
+    file: edges,
+    replace: 'if (current.version !== version)',
+    by: 'if (current.version !== version && false)',
+  },
+  'system roles are edited': { file: 'services/roles.ts', replace: 'if (role.isSystem)', by: 'if (!role)' },
+  'deleting a role leaves its includes': {
+    file: 'services/roles.ts',
+    replace: 'rolePk === role.pk || includedPk === role.pk',
+    by: 'rolePk === role.pk && includedPk === role.pk',
+  },
+  'deleting a role does not record the grants it ends': {
+    file: 'services/roles.ts',
+    replace: 'recordRemoval(handle, grant.userPk, grant);',
+    by: '',
+  },
+  'retiring leaves exceptions': {
+    file: 'services/permissions.ts',
+    replace: 'await endExceptions(handle, { permissionPk: pk })',
+    by: '[]',
+  },
+  'retiring leaves edges': {
+    file: 'services/permissions.ts',
+    replace: 'await deleteEdgesOfPermission(handle, pk)',
+    by: '[]',
+  },
+  'two permissions share a slug': {
+    file: 'services/permissions.ts',
+    replace: 'if (holder && (',
+    by: 'if (!holder && (',
+  },
+  'deactivation is not stored': {
+    file: 'services/users.ts',
+    replace: 'updateUser(handle, user.pk, { email, active })',
+    by: 'updateUser(handle, user.pk, { email })',
+  },
+  'deactivation is not recorded': {
+    file: 'services/users.ts',
+    replace: "handle.record({\n            kind: 'user_updated',",
+    by: "void ({\n            kind: 'user_updated',",
+  },
+  'a second grant does not replace the terms': {
+    file: 'storage/grants.ts',
+    replace: 'set: { ...given, grantedAt',
+    by: 'set: { grantedAt',
+  },
+  'a second exception does not replace the terms': {
+    file: 'storage/exceptions.ts',
+    replace: 'set: { ...given, grantedAt',
+    by: 'set: { grantedAt',
+  },
+  'DELETE of a grant takes it back in any scope': {
+    file: 'storage/grants.ts',
+    replace: '    eq(userRoles.scope, place.scope),\n',
+    by: '',
+  },
+  'DELETE of a grant looks at the empty scope only': {
+    file: 'services/grants.ts',
+    replace: 'findGrant(handle, { userPk: user.pk, rolePk: role.pk, scope });',
+    by: "findGrant(handle, { userPk: user.pk, rolePk: role.pk, scope: '' as never });",
+  },
+  'DELETE of an exception ends it in any scope': {
+    file: 'storage/exceptions.ts',
+    replace: '      eq(userPermissions.scope, place.scope),\n',
+    by: '',
+  },
+  'the last administrator may go': {
+    file: 'services/guard.ts',
+    replace: 'if (await administratorRemains(handle, administratorRole, slugs)) return;',
+    by: 'return;',
+  },
+  'an answer names the revision before its own': {
+    file: 'storage/transaction.ts',
+    replace: 'changed && !context.dryRun ? 1 : 0',
+    by: 'changed && context.dryRun ? 1 : 0',
+  },
+  'the revision is not raised': {
+    file: 'storage/journal.ts',
+    replace: 'const revision = locked.value + 1;',
+    by: 'const revision = locked.value;',
+  },
+  'a change leaves no entry': {
+    file: 'storage/transaction.ts',
+    replace: 'if (changed) await appendJournal',
+    by: "if (changed && context.actor.kind === 'operator') await appendJournal",
+  },
+  'of several entries one is kept': {
+    file: 'storage/transaction.ts',
+    replace: 'locked, context, entries)',
+    by: 'locked, context, entries.slice(0, 1))',
+  },
+  'an entry is sealed to the first row, not to the one before': {
+    file: 'storage/journal.ts',
+    replace: 'head = sealEntry(key, head, content);',
+    by: 'head = sealEntry(key, locked.journalHead, content);',
+  },
+  'a dry run is kept': {
+    file: 'storage/transaction.ts',
+    replace: 'if (context.dryRun) throw',
+    by: 'if (context.dryRun && !changed) throw',
+  },
+  'a repeated request is carried out again': {
+    file: 'storage/transaction.ts',
+    replace: 'if (answer !== undefined) return',
+    by: 'if (answer !== undefined && false) return',
+  },
+  'a revoked key is good': {
+    file: 'storage/api-keys.ts',
+    replace: 'k.revoked_at is null and (k.expires_at',
+    by: '(k.expires_at',
+  },
+  'the key of an inactive user is good': {
+    file: 'services/authentication.ts',
+    replace: ' || !credential.userActive',
+    by: '',
+  },
+  'a narrowed key is as good as a whole one': {
+    file: 'services/authentication.ts',
+    replace: 'narrowedTo: credential.permissions && new Set(credential.permissions)',
+    by: 'narrowedTo: null',
+  },
+};
+
+it.concurrent.for(Object.entries(breakages))(
+  'a build is found out in which $0',
+  { timeout: 900_000 },
+  async ([, breakage], { annotate, expect }) => {
+    const finding = await withBrokenBuild(breakage, async (load) => {
+      const { openRuntime } = await load<Pick<Build, 'openRuntime'>>('runtime.ts');
+      const { buildServer } = await load<Pick<Build, 'buildServer'>>('http/server.ts');
+      return firstFinding({ openRuntime, buildServer });
+    });
+    expect(finding).toBeDefined();
+    if (finding === undefined) return;
+    await annotate(`after ${finding.played} histories: ${finding.what}`);
+    // It was the breakage that was found: the sound build answers the same history as it must.
+    await playHistory(finding.history);
+  },
+);
+
+interface Finding {
+  readonly played: number;
+  readonly history: readonly Step[];
+  readonly what: string;
+}
+
+async function firstFinding(build: Build): Promise<Finding | undefined> {
+  for (const [index, history] of tried.entries())
+    try {
+      await playHistory(history, build);
+    } catch (error) {
+      return { played: index + 1, history, what: (error as Error).message };
+    }
+  return undefined;
+}

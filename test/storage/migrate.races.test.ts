@@ -1,0 +1,275 @@
+import { execFile } from 'node:child_process';
+import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import postgres from 'postgres';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { migrateDown, migrateUp } from '../../src/storage/migrations/runner.ts';
+import { readSteps } from '../../src/storage/migrations/steps.ts';
+import { projectRoot } from '../support/build.ts';
+import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
+import { environmentFor, type Program, start } from '../support/program.ts';
+
+let workshop: string;
+/** Folders of the compiled program: as it ships, with two slow steps after those, and with one that waits to be let in. */
+let shipped: string;
+let slow: string;
+let gated: string;
+
+beforeAll(async () => {
+  workshop = await mkdtemp(join(tmpdir(), 'rolecall-races-test-'));
+  const compiler = join(projectRoot, 'node_modules/typescript/bin/tsc');
+  const dist = join(workshop, 'dist');
+  const words = ['-p', join(projectRoot, 'tsconfig.build.json'), '--outDir', dist, '--noCheck'];
+  await promisify(execFile)(process.execPath, [compiler, ...words, '--tsBuildInfoFile', join(dist, 'info')]);
+  shipped = await programWith({});
+  slow = await programWith({
+    '0001_slow_one': `
+      create table rolecall.slow_one (n integer);
+      select pg_sleep(0.15);
+      insert into rolecall.slow_one values (1), (2);
+      select pg_sleep(0.15);
+      create index slow_one_index on rolecall.slow_one (n);`,
+    '0002_slow_two': `
+      create table rolecall.slow_two (n integer);
+      select pg_sleep(0.15);
+      insert into rolecall.slow_two select n from rolecall.slow_one;
+      create index slow_two_index on rolecall.slow_two (n);
+      select pg_sleep(0.15);`,
+  });
+  // The gate's step also shortens the minute that its session may idle, so that no test need wait for it.
+  gated = await programWith({
+    '0001_gated': `
+      set local idle_in_transaction_session_timeout = '300ms';
+      create table rolecall.gated ();
+      select * from public.gate;`,
+  });
+});
+afterAll(() => rm(workshop, { recursive: true, force: true }));
+
+let database: TestDatabase;
+let sql: postgres.Sql;
+let running: Program[] = [];
+beforeEach(async () => {
+  database = await createEmptyDatabase();
+  sql = connect(database);
+});
+afterEach(async () => {
+  for (const { child } of running) child.kill('SIGKILL');
+  running = [];
+  await sql.end();
+  await database.drop();
+});
+
+const connect = ({ url }: TestDatabase) => postgres(url, { max: 1, onnotice: () => {} });
+
+/** The compiled program with further steps, in a folder of its own. */
+async function programWith(steps: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await mkdtemp(join(workshop, 'program-'));
+  for (const part of ['node_modules', 'matrix']) await symlink(join(projectRoot, part), join(folder, part));
+  for (const part of ['package.json', 'bin', 'drizzle'])
+    await cp(join(projectRoot, part), join(folder, part), { recursive: true });
+  await cp(join(workshop, 'dist'), join(folder, 'dist'), { recursive: true });
+  for (const [name, up] of Object.entries(steps)) {
+    await writeFile(join(folder, 'drizzle', `${name}.sql`), up);
+    await writeFile(join(folder, 'drizzle', `${name}.down.sql`), `drop table rolecall.${name.slice(5)}`);
+  }
+  return folder;
+}
+
+function migrate(program: string, url = database.url): Program {
+  const process = start(['migrate', 'up', '--json'], environmentFor(url), { cwd: program });
+  running.push(process);
+  return process;
+}
+
+const allSteps = async (program: string) =>
+  (await readSteps(join(program, 'drizzle'))).map(({ name }) => name);
+
+/** Ends well, and resolves to the steps that this process ran. */
+async function applied(program: Program): Promise<readonly string[]> {
+  const { code, stdout, stderr } = await program.ended();
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  return (JSON.parse(stdout) as { applied: string[] }).applied;
+}
+
+async function until(found: () => PromiseLike<readonly unknown[]>): Promise<void> {
+  while ((await found()).length === 0) await sleep(5);
+}
+
+/** Keeps the step of the gated program waiting until the function it resolves to is called. */
+async function closeGate(): Promise<() => Promise<void>> {
+  await sql`create table public.gate ()`;
+  const keeper = connect(database);
+  await keeper`begin`;
+  await keeper`lock table public.gate`;
+  return async () => {
+    await keeper`commit`;
+    await keeper.end();
+  };
+}
+
+const atTheGate = () => sql`select 1 from pg_stat_activity where datname = current_database()
+  and application_name = 'rolecall migrate' and wait_event_type = 'Lock'`;
+
+/** For each step whether the ledger has it, and how many of its pieces are there. */
+async function pieces(
+  on: postgres.Sql,
+): Promise<Record<string, readonly [recorded: boolean, pieces: number]>> {
+  const [row] = await on<[{ tables: number; one: number; two: number; ledger: boolean }]>`
+    select (select count(*)::int from pg_class where relnamespace = to_regnamespace('rolecall') and relkind = 'r'
+        and relname not like 'slow%') as tables,
+      (select count(*)::int from pg_class where relname in ('slow_one', 'slow_one_index')) as one,
+      (select count(*)::int from pg_class where relname in ('slow_two', 'slow_two_index')) as two,
+      to_regclass('rolecall.migrations') is not null as ledger`;
+  const ledger = row.ledger ? await on<{ name: string }[]>`select name from rolecall.migrations` : [];
+  const has = (step: string) => ledger.some(({ name }) => name === step);
+  const rows = async (table: string, whole: boolean) =>
+    whole ? (await on.unsafe<{ n: number }[]>(`select n from rolecall.${table}`)).length : 0;
+  return {
+    '0000_create_rolecall': [has('0000_create_rolecall'), row.tables],
+    '0001_slow_one': [has('0001_slow_one'), row.one + (await rows('slow_one', row.one > 0))],
+    '0002_slow_two': [has('0002_slow_two'), row.two + (await rows('slow_two', row.two > 0))],
+  };
+}
+
+describe('many processes that migrate at once', () => {
+  test('all succeed on an empty database, each step having run once (1.4)', async () => {
+    const processes = Array.from({ length: 20 }, () => migrate(shipped));
+    const ran = await Promise.all(processes.map(applied));
+    expect(ran.flat()).toEqual(await allSteps(shipped));
+    const ledger = await sql<{ name: string }[]>`select name from rolecall.migrations order by position`;
+    expect(ledger.map(({ name }) => name)).toEqual(await allSteps(shipped));
+  });
+
+  test('all succeed on a database of the release before, each step having run once (F-15)', async () => {
+    await applied(migrate(shipped));
+    const processes = Array.from({ length: 8 }, () => migrate(slow));
+    const ran = await Promise.all(processes.map(applied));
+    expect(ran.flat().sort()).toEqual(['0001_slow_one', '0002_slow_two']);
+    expect(await pieces(sql)).toMatchObject({ '0001_slow_one': [true, 4], '0002_slow_two': [true, 4] });
+  });
+
+  test('go on when the one that holds the lock is killed, and tell people that they wait (1.4)', async () => {
+    const open = await closeGate();
+    const first = migrate(gated);
+    await until(atTheGate);
+    const others = Array.from({ length: 5 }, () => migrate(gated));
+    await Promise.all(others.map((other) => other.prints(/waiting for another process/)));
+    first.child.kill('SIGKILL');
+    await open();
+    const ran = await Promise.all(others.map(applied));
+    expect(ran.flat()).toEqual(['0001_gated']);
+  });
+
+  test('some up and some down leave every step done wholly or not at all', async () => {
+    const steps = await readSteps(join(slow, 'drizzle'));
+    const quick = steps.map((step) => ({ ...step, up: step.up.replaceAll('0.15', '0.01') }));
+    const options = { url: database.url, steps: quick };
+    for (let round = 0; round < 3; round += 1)
+      await Promise.all(
+        Array.from({ length: 8 }, (_, n) => (n % 2 === 0 ? migrateUp(options) : migrateDown(options, 2))),
+      );
+    for (const [recorded, count] of Object.values(await pieces(sql))) expect(count > 0).toBe(recorded);
+    await migrateUp(options);
+    expect(await pieces(sql)).toMatchObject({ '0001_slow_one': [true, 4], '0002_slow_two': [true, 4] });
+  });
+
+  test('give up waiting when told how long, and say so', async () => {
+    const open = await closeGate();
+    const first = migrate(gated);
+    await until(atTheGate);
+    const lines: string[] = [];
+    const waiting = migrateUp({
+      url: database.url,
+      steps: await readSteps(join(gated, 'drizzle')),
+      lockWaitMs: 100,
+      onProgress: (line) => lines.push(line),
+    });
+    await expect(waiting).rejects.toMatchObject({ code: 'unavailable' });
+    expect(lines).toEqual(['waiting for another process that is migrating this database']);
+    await open();
+    expect(await applied(first)).toEqual(await allSteps(gated));
+  });
+});
+
+describe('a process that migrates', () => {
+  test('killed at any moment leaves every step done wholly or not at all, and the lock free (F-16)', async () => {
+    const whole: Record<string, number> = {};
+    await applied(migrate(slow));
+    for (const [step, [, count]] of Object.entries(await pieces(sql))) whole[step] = count;
+    const outcomes = new Set<string>();
+    const steps = await readSteps(join(slow, 'drizzle'));
+
+    const round = async () => {
+      const own = await createEmptyDatabase();
+      const watch = connect(own);
+      try {
+        const process = migrate(slow, own.url);
+        const sessions = () => watch`select 1 from pg_stat_activity
+          where datname = current_database() and application_name = 'rolecall migrate'`;
+        await until(sessions);
+        await sleep(Math.random() * 900);
+        process.child.kill('SIGKILL');
+        await process.ended();
+        await until(async () => ((await sessions()).length === 0 ? [1] : []));
+        const left = await pieces(watch);
+        for (const [step, [recorded, count]] of Object.entries(left))
+          expect([step, recorded, count]).toEqual([step, recorded, recorded ? whole[step] : 0]);
+        outcomes.add(JSON.stringify(left));
+        await migrateUp({ url: own.url, steps });
+        expect(Object.values(await pieces(watch)).map(([, count]) => count)).toEqual(Object.values(whole));
+      } finally {
+        await watch.end();
+        await own.drop();
+      }
+    };
+    for (let batch = 0; batch < 4; batch += 1) await Promise.all([round(), round(), round()]);
+    expect(outcomes.size).toBeGreaterThan(1);
+  });
+
+  test('may stay idle in its transaction for a minute, and for no longer (F-15)', async () => {
+    const program = await programWith({
+      '0001_limits': `create table rolecall.limits as
+        select current_setting('idle_in_transaction_session_timeout') as idle, current_setting('TimeZone') as zone,
+          current_setting('statement_timeout') as statement, current_setting('application_name') as name`,
+    });
+    await applied(migrate(program));
+    expect([...(await sql`select * from rolecall.limits`)]).toEqual([
+      { idle: '1min', zone: 'UTC', statement: '0', name: 'rolecall migrate' },
+    ]);
+  });
+
+  test('frozen while it holds the lock loses it, and says so when it thaws (F-15)', async () => {
+    const open = await closeGate();
+    const frozen = migrate(gated);
+    await until(atTheGate);
+    frozen.child.kill('SIGSTOP');
+    await open();
+    expect(await applied(migrate(gated))).toEqual(['0001_gated']);
+    frozen.child.kill('SIGCONT');
+    await expectUnavailable(frozen);
+    expect(await sql`select 1 from rolecall.migrations where name = '0001_gated'`).toHaveLength(1);
+  });
+
+  test('whose connection is lost says so in a sentence, keeps nothing of the step, and can be run again (F-02)', async () => {
+    const open = await closeGate();
+    const process = migrate(gated);
+    await until(atTheGate);
+    await sql`select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and application_name = 'rolecall migrate'`;
+    await expectUnavailable(process);
+    expect(await sql`select to_regclass('rolecall.gated') as gated`).toEqual([{ gated: null }]);
+    await open();
+    expect(await applied(migrate(gated))).toEqual(['0001_gated']);
+  });
+
+  async function expectUnavailable(program: Program): Promise<void> {
+    const { code, stderr } = await program.ended();
+    expect(stderr).toMatch(/\nrolecall: [^\n]+\n$/);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(code).toBe(3);
+  }
+});
