@@ -15,9 +15,10 @@ DROP TABLE "rolecall"."permissions";
 DROP TABLE "rolecall"."roles";
 DROP TABLE "rolecall"."users";
 DROP TABLE "rolecall"."migrations";
--- A schema that somebody else made for us is left to them.
+-- A schema that somebody else made for us, or that we could not make again, is left as it is.
 DO $$ BEGIN
-	IF (SELECT pg_catalog.pg_get_userbyid(nspowner) = current_user FROM pg_catalog.pg_namespace WHERE nspname = 'rolecall') THEN
+	IF (SELECT pg_catalog.pg_get_userbyid(nspowner) = current_user FROM pg_catalog.pg_namespace WHERE nspname = 'rolecall')
+		AND pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') THEN
 		DROP SCHEMA "rolecall";
 	END IF;
 END $$;

@@ -10,11 +10,10 @@ export interface Gift extends Window {
   readonly scope: Scope;
 }
 
-/** Somebody's access, together with what their credential narrows it to and when that credential ends, if it does. */
+/** Somebody's access together with the list that their credential narrows it to, if it has one. */
 export interface Power {
   readonly access: UserAccess;
   readonly narrowedTo: ReadonlySet<PermissionSlug> | null;
-  readonly expiresAt?: Instant | null;
 }
 
 /**
@@ -26,7 +25,6 @@ export function holdsWholly(catalogue: Catalogue, holder: Power, gift: Gift, at:
   const from = Math.max(startOf(gift), at);
   const until = endOf(gift);
   if (from >= until) return true;
-  if (until > (holder.expiresAt ?? Number.POSITIVE_INFINITY)) return false;
   if (!holder.access.active || !catalogue.isRegistered(gift.permission)) return false;
   if (holder.narrowedTo !== null && !holder.narrowedTo.has(gift.permission)) return false;
   const exceptions = holder.access.exceptions.filter((exception) => exception.permission === gift.permission);

@@ -78,9 +78,7 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
         const key = await findApiKey(handle, id);
         if (!key) throw new RolecallError('unknown_key', 'there is no key with this id');
         const narrowedTo = key.permissions && new Set(key.permissions);
-        await guardChange(handle, call, manage, everywhere, [
-          { user: key.user, narrowedTo, until: key.expiresAt },
-        ]);
+        await guardChange(handle, call, manage, everywhere, [{ user: key.user, narrowedTo }]);
         if (key.revokedAt !== null) return key;
         await revokeApiKey(handle, key.pk);
         const { pk: userPk } = await requireUser(handle, key.user);

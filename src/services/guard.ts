@@ -31,8 +31,8 @@ const mostNamed = 10;
 
 /**
  * Stands before every change, inside its transaction and after the revision lock, so that what it reads is current:
- * the caller's credential still stands, the caller holds the route's permission in the scope, and holds, as far and as
- * long, everything that the change gives or takes, or may escalate there. Throws `unauthenticated`, `forbidden` or
+ * the caller's credential still stands, the caller holds the route's permission in the scope and all below it, and holds,
+ * as far and as long, everything that the change gives or takes, or may escalate there and below. Throws `unauthenticated`, `forbidden` or
  * `exceeds_own_access`. The operator is not guarded.
  */
 export async function guardChange(
@@ -51,12 +51,18 @@ export async function guardChange(
   });
   if (!(await credentialStands(handle.sql, caller.credentialPk)))
     throw new RolecallError('unauthenticated', 'this API key is not valid');
-  requirePermissionOf(facts, caller, permission, scope);
-  const { narrowedTo, expiresAt } = caller;
-  const power: Power = { access: accessOf(facts, caller.userId), narrowedTo, expiresAt };
+  const power: Power = { access: accessOf(facts, caller.userId), narrowedTo: caller.narrowedTo };
+  const reaches = (gift: Gift) => holdsWholly(facts.catalogue, power, gift, facts.now);
+  const now = { startsAt: facts.now, expiresAt: facts.now + 1 };
+  if (!reaches({ permission: slugFor(permission), scope, ...now })) throw lacks(permission, scope);
+  if (reach.some((item) => outlives(item, caller)))
+    throw new RolecallError(
+      'exceeds_own_access',
+      'a key for oneself ends no later than the key that makes it',
+    );
   const beyond = new Set<PermissionSlug>();
   for (const gift of reach.filter((item) => !isOwn(item, caller)).flatMap((item) => giftsIn(facts, item)))
-    if (!holdsWholly(facts.catalogue, power, gift, facts.now) && !mayUse(facts, caller, escalate, gift.scope))
+    if (!reaches(gift) && !reaches({ permission: slugFor(escalate), scope: gift.scope, ...now }))
       beyond.add(gift.permission);
   if (beyond.size > 0) {
     const named = [...beyond].sort().slice(0, mostNamed).join(', ');
@@ -75,15 +81,19 @@ export function requirePermissionOf(
   permission: BuiltinPermission,
   scope: Scope,
 ): void {
-  if (mayUse(facts, caller, permission, scope)) return;
-  const place = scope === everywhere ? '' : ` in ${scope}`;
-  throw new RolecallError('forbidden', `this needs the permission ${permission}${place}`);
+  const slug = slugFor(permission);
+  const isNarrowedAway = caller.narrowedTo !== null && !caller.narrowedTo.has(slug);
+  const { allowed } = decide(facts.catalogue, facts.users.get(caller.userId), slug, scope, facts.now);
+  if (!allowed || isNarrowedAway) throw lacks(permission, scope);
 }
 
-function mayUse(facts: Facts, caller: Principal, permission: BuiltinPermission, scope: Scope): boolean {
-  const slug = permission as string as PermissionSlug;
-  if (caller.narrowedTo !== null && !caller.narrowedTo.has(slug)) return false;
-  return decide(facts.catalogue, facts.users.get(caller.userId), slug, scope, facts.now).allowed;
+function lacks(permission: BuiltinPermission, scope: Scope): RolecallError {
+  const place = scope === everywhere ? '' : ` in ${scope} and all below it`;
+  return new RolecallError('forbidden', `this needs the permission ${permission}${place}`);
+}
+
+function slugFor(permission: BuiltinPermission): PermissionSlug {
+  return permission as string as PermissionSlug;
 }
 
 /** Throws `last_administrator` if the write, as it stands in its transaction, leaves nobody to repair anything. */
@@ -111,8 +121,15 @@ function giftsIn(facts: Facts, item: Reach): readonly Gift[] {
 }
 
 /** What the caller's own user has is no gift to somebody who acts as them without limit already. */
-function isOwn(item: Reach, { userId, narrowedTo, expiresAt }: Principal): boolean {
-  return 'user' in item && item.user === userId && narrowedTo === null && expiresAt === null;
+function isOwn(item: Reach, { userId, narrowedTo }: Principal): boolean {
+  return 'user' in item && item.user === userId && narrowedTo === null;
+}
+
+/** Whether a key for the caller's own user would be there when the caller's own credential has ended. */
+function outlives(item: Reach, { userId, expiresAt }: Principal): boolean {
+  if (!('user' in item) || item.until === undefined || item.user !== userId || expiresAt === null)
+    return false;
+  return item.until === null || item.until > expiresAt;
 }
 
 const noAccess: UserAccess = { active: false, grants: [], exceptions: [] };

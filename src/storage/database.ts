@@ -29,14 +29,24 @@ export interface DatabaseOptions {
   readonly statementTimeoutMs: number;
 }
 
+export type Work<T> = (sql: postgres.Sql, isGone: () => boolean) => Promise<T>;
+
 export interface Database {
   /**
-   * Runs `work` on a connection of its own. Rejects with `unavailable` by the deadline, whatever the database does;
-   * from that moment on `isLate` says so, and nobody learns any more what `work` still does.
+   * Runs `work` on a connection of its own. Rejects with `unavailable` by the deadline, whatever the database does.
+   * `isGone` says that this happened, or that the connection was lost: nobody learns any more what `work` still does.
    */
-  run<T>(deadline: Deadline, work: (sql: postgres.Sql, isLate: () => boolean) => Promise<T>): Promise<T>;
+  run<T>(deadline: Deadline, work: Work<T>): Promise<T>;
+  /** The same for work that takes the revision lock: few at a time, so that those who wait for it leave room for reads. */
+  runWriting<T>(deadline: Deadline, work: Work<T>): Promise<T>;
   close(): Promise<void>;
 }
+
+/** How long a place stays taken at most for work that nobody waits for any more. */
+const longestHoldMs = 2_000;
+
+/** One holds the revision lock while the next gets ready to take it. */
+const mostWriters = 2;
 
 /** Places that may wait for each connection before callers are told to come back. */
 const queuePerConnection = 50;
@@ -50,12 +60,15 @@ const queuePerConnection = 50;
  */
 export function openDatabase(options: DatabaseOptions): Database {
   const gate = new Gate(options.poolSize, options.poolSize * queuePerConnection);
+  const writers = new Gate(Math.min(mostWriters, options.poolSize), options.poolSize * queuePerConnection);
   const idle: postgres.Sql[] = [];
   const busy = new Set<postgres.Sql>();
+  const lost = new WeakSet<postgres.Sql>();
+  let closed = false;
 
-  /** A connection that the server or its own age ended while idle goes with its client. */
   function open(): postgres.Sql {
     const client = connect(options, () => {
+      lost.add(client);
       const place = idle.indexOf(client);
       if (place !== -1) idle.splice(place, 1);
       if (!busy.has(client)) discard(client);
@@ -63,40 +76,52 @@ export function openDatabase(options: DatabaseOptions): Database {
     return client;
   }
 
-  async function run<T>(
-    deadline: Deadline,
-    work: (sql: postgres.Sql, isLate: () => boolean) => Promise<T>,
-  ): Promise<T> {
+  async function run<T>(deadline: Deadline, work: Work<T>): Promise<T> {
     const leave = await gate.enter(deadline);
+    if (closed) {
+      leave();
+      throw unavailable('the service is stopping');
+    }
     const client = idle.pop() ?? open();
     busy.add(client);
-    let late = false;
-    const running = work(client, () => late);
+    let isLate = false;
+    const running = work(client, () => isLate || lost.has(client));
     // Nobody waits for it any more once it is late; what it did is undone with its connection.
     running.catch(() => {});
     try {
-      const value = await within(deadline, running, () => {
-        late = true;
+      return await within(deadline, running, () => {
+        isLate = true;
         return unavailable('the database did not answer in time');
       });
-      idle.push(client);
-      return value;
     } catch (error) {
-      if (late || connectionWasLost(error)) discard(client);
-      else idle.push(client);
+      if (connectionWasLost(error)) lost.add(client);
       throw toRolecallError(error);
     } finally {
       busy.delete(client);
+      if (isLate || closed || lost.has(client)) discard(client);
+      else idle.push(client);
+      // What was late may go on in the server until its own limit ends it: until then it has its place there.
+      if (isLate) setTimeout(leave, Math.min(options.statementTimeoutMs, longestHoldMs)).unref();
+      else leave();
+    }
+  }
+
+  async function runWriting<T>(deadline: Deadline, work: Work<T>): Promise<T> {
+    const leave = await writers.enter(deadline);
+    try {
+      return await run(deadline, work);
+    } finally {
       leave();
     }
   }
 
   async function close(): Promise<void> {
+    closed = true;
     const clients = [...idle.splice(0), ...busy];
     await Promise.all(clients.map((client) => client.end({ timeout: 5 })));
   }
 
-  return { run, close };
+  return { run, runWriting, close };
 }
 
 function discard(client: postgres.Sql): void {
@@ -145,8 +170,43 @@ const arrayTypes = {
   },
 } as const;
 
-/** The query builder over the same connection as `sql`. `options` is what it reads of a client, absent on a transaction's. */
-export function handleOn(sql: postgres.Sql | postgres.TransactionSql, pool: postgres.Sql): ChangeHandle {
-  const db = drizzle(Object.assign(sql, { options: pool.options }) as postgres.Sql);
-  return { sql, db } as unknown as ChangeHandle;
+/**
+ * The query builder over the same connection as `sql`, and both refuse to go on once the connection is gone: the driver
+ * would write to a socket that is no more, and end the process.
+ */
+export function handleOn(
+  sql: postgres.TransactionSql,
+  pool: postgres.Sql,
+  isGone: () => boolean,
+): ChangeHandle {
+  const guarded = whileThere(sql, isGone);
+  // `options` is what the builder reads of a client; a transaction's has none.
+  const db = drizzle(Object.assign(guarded, { options: pool.options }) as unknown as postgres.Sql);
+  return { sql: guarded, db } as unknown as ChangeHandle;
+}
+
+function whileThere<Client extends postgres.ISql>(sql: Client, isGone: () => boolean): Client {
+  const check = () => {
+    if (isGone()) throw unavailable('the connection to the database was lost');
+  };
+  return new Proxy(sql, {
+    apply(target, self, words) {
+      check();
+      return Reflect.apply(target as never, self, words);
+    },
+    get(target, name) {
+      if (name === 'unsafe') check();
+      return Reflect.get(target, name);
+    },
+  });
+}
+
+/**
+ * What a transaction's callback gives to the driver. When the connection is lost the driver rejects by itself; told of
+ * the failure too, it would write a ROLLBACK to a socket that is no more and end the process (postgres.js 3.4).
+ */
+export function unlessLost<T>(work: Promise<T>, isGone: () => boolean): Promise<T> {
+  return work.catch((error: unknown) =>
+    isGone() || connectionWasLost(error) ? new Promise<never>(() => {}) : Promise.reject(error),
+  );
 }

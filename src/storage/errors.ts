@@ -14,7 +14,7 @@ const constraints: Record<string, readonly [code: ErrorCode, detail: string, poi
 
 /** Failures of the connection or the server's willingness, not of the statement. */
 const unavailableStates =
-  /^(08...|40001|40P01|57P0.|57014|53...|55P03|25P0[34]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E(?!RR_)[A-Z_]+)$/;
+  /^(08...|40001|40P01|57P0.|57014|42501|53...|55P03|25P0[34]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E(?!RR_)[A-Z_]+)$/;
 /** The schema is not there, or not the one this release expects. */
 const notReadyStates = /^(3F000|42P01|42703|42883)$/;
 

@@ -1,11 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type postgres from 'postgres';
 import { RolecallError } from '../domain/errors.ts';
 import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
 import { formatRevision } from '../domain/revisions.ts';
-import { type ChangeHandle, type Database, handleOn, type ReadHandle } from './database.ts';
+import { type ChangeHandle, type Database, handleOn, type ReadHandle, unlessLost } from './database.ts';
 import { type Deadline, isPast, unavailable } from './deadline.ts';
-import { connectionWasLost, mayRetry, toRolecallError } from './errors.ts';
+import { mayRetry, toRolecallError } from './errors.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
 import { appendJournal, lockRevision } from './journal.ts';
 
@@ -47,16 +46,6 @@ export interface Transactions {
   ): Promise<Written<T>>;
 }
 
-/**
- * What a transaction's callback gives to the driver. When the connection is lost the driver rejects by itself; told of
- * the failure too, it would write a ROLLBACK to a socket that is no more and end the process (postgres.js 3.4).
- */
-function unlessLost<T>(work: Promise<T>): Promise<T> {
-  return work.catch((error: unknown) =>
-    connectionWasLost(error) ? new Promise<never>(() => {}) : Promise.reject(error),
-  );
-}
-
 const mostAttempts = 4;
 
 /** Carries the answer of a dry run out of the transaction that it rolls back. */
@@ -72,9 +61,9 @@ export function openTransactions(database: Database, journalKey: string): Transa
   function read<T>(deadline: Deadline, work: (handle: ReadHandle) => Promise<T>): Promise<T> {
     return database.run(
       deadline,
-      (client) =>
+      (client, isGone) =>
         client.begin('isolation level repeatable read read only', (sql) =>
-          unlessLost(work(handleOn(sql, client))),
+          unlessLost(work(handleOn(sql, client, isGone)), isGone),
         ) as Promise<T>,
     );
   }
@@ -85,19 +74,20 @@ export function openTransactions(database: Database, journalKey: string): Transa
     remember: (value: T) => T = (value) => value,
   ): Promise<Written<T>> {
     for (let attempt = 1; ; attempt += 1) {
-      const progress = { committing: false, isLate: () => false };
+      const progress = { committing: false };
       try {
-        return await database.run(context.deadline, (client, isLate) => {
-          progress.isLate = isLate;
-          return client
-            .begin('isolation level read committed', (sql) =>
-              unlessLost(inTransaction(sql, client, progress)),
-            )
-            .catch((error: unknown) => {
-              if (error instanceof DryRunDone) return error.written;
-              throw error;
-            }) as Promise<Written<T>>;
-        });
+        return await database.runWriting(
+          context.deadline,
+          (client, isGone) =>
+            client
+              .begin('isolation level read committed', (sql) =>
+                unlessLost(inTransaction(handleOn(sql, client, isGone), progress, isGone), isGone),
+              )
+              .catch((error: unknown) => {
+                if (error instanceof DryRunDone) return error.written;
+                throw error;
+              }) as Promise<Written<T>>,
+        );
       } catch (error) {
         const failure = toRolecallError(error);
         if (progress.committing && failure.code === 'unavailable')
@@ -113,10 +103,11 @@ export function openTransactions(database: Database, journalKey: string): Transa
     }
 
     async function inTransaction(
-      sql: postgres.TransactionSql,
-      client: postgres.Sql,
-      progress: { committing: boolean; readonly isLate: () => boolean },
+      handle: ChangeHandle,
+      progress: { committing: boolean },
+      isGone: () => boolean,
     ): Promise<Written<T>> {
+      const { sql } = handle;
       const locked = await lockRevision(sql);
       const { idempotency } = context;
       if (idempotency) {
@@ -124,7 +115,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
         if (answer !== undefined) return answer as Written<T>;
       }
       const entries: JournalEntry[] = [];
-      const value = await change({ ...handleOn(sql, client), record: (entry) => void entries.push(entry) });
+      const value = await change({ ...handle, record: (entry) => void entries.push(entry) });
       const changed = entries.length > 0;
       const taken = locked.value + (changed && !context.dryRun ? 1 : 0);
       const written = { value, changed, revision: formatRevision({ epoch: locked.epoch, value: taken }) };
@@ -132,7 +123,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
       if (changed) await appendJournal(sql, journalKey, locked, context, entries);
       if (idempotency) await keepAnswer(sql, idempotency, { ...written, value: remember(value) });
       // From here COMMIT goes out. Whoever ran out of time was told 503 and must find nothing done.
-      if (progress.isLate()) throw unavailable('the write ran out of time and was undone');
+      if (isGone()) throw unavailable('the write ran out of time and was undone');
       progress.committing = true;
       return written;
     }

@@ -110,10 +110,8 @@ export const questions: fc.Arbitrary<Question> = fc.record({
 /** The part of the domain that answers about access; a broken build has its own. */
 export type DecisionBuild = Pick<typeof import('../../src/domain/decision/catalogue.ts'), 'buildCatalogue'> &
   Pick<typeof import('../../src/domain/decision/decide.ts'), 'decide'> &
-  Pick<
-    typeof import('../../src/domain/decision/effective-access.ts'),
-    'effectiveAccess' | 'nextChange' | 'scopesOf'
-  >;
+  Pick<typeof import('../../src/domain/decision/effective-access.ts'), 'effectiveAccess' | 'scopesOf'> &
+  Pick<typeof import('../../src/domain/decision/next-change.ts'), 'nextChange'>;
 
 /** Everything that can be said to one question. */
 export interface Answers {

@@ -27,7 +27,7 @@ export interface ListeningService {
 }
 
 /** Open requests end by their own deadline; whatever is still there after this is cut. */
-const longestDrainMs = 10_000;
+const longestDrainMs = 8_000;
 const sweepMs = 50;
 
 export async function listen(

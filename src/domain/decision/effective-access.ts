@@ -1,6 +1,4 @@
-import type { Exception, Grant } from '../grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope } from '../ids.ts';
-import { covers } from '../scopes.ts';
 import type { Catalogue } from './catalogue.ts';
 import { decide, holds, type UserAccess } from './decide.ts';
 
@@ -38,28 +36,6 @@ export function effectiveAccess(
 }
 
 /**
- * The next instant after `at` at which `effectiveAccess` in this scope changes by itself because something starts or
- * expires; null if it never does. Boundaries that change nothing (another grant gives the same) are passed over.
- */
-export function nextChange(
-  catalogue: Catalogue,
-  user: UserAccess,
-  scope: Scope,
-  at: Instant,
-): Instant | null {
-  if (!user.active) return null;
-  const relevant: UserAccess = {
-    active: true,
-    grants: user.grants.filter((grant) => covers(grant.scope, scope)),
-    exceptions: user.exceptions.filter((exception) => covers(exception.scope, scope)),
-  };
-  const now = JSON.stringify(effectiveAccess(catalogue, relevant, scope, at));
-  for (const boundary of boundariesAfter([...relevant.grants, ...relevant.exceptions], at))
-    if (JSON.stringify(effectiveAccess(catalogue, relevant, scope, boundary)) !== now) return boundary;
-  return null;
-}
-
-/**
  * The scopes, of those that the user's grants and exceptions name, at which they hold a permission, or with `null`
  * anything at all. For a permission, a scope listed stands for everything below it except what `denied` lists; for
  * anything at all, exceptions below may leave nothing, and `denied` is empty.
@@ -70,7 +46,6 @@ export function scopesOf(
   permission: PermissionSlug | null,
   at: Instant,
 ): { readonly scopes: readonly Scope[]; readonly denied: readonly Scope[] } {
-  if (!user.active) return { scopes: [], denied: [] };
   const concerned = user.exceptions.filter(
     (exception) => permission === null || exception.permission === permission,
   );
@@ -86,13 +61,4 @@ export function scopesOf(
     scopes: [...named].filter(holdsAt).sort(),
     denied: permission === null ? [] : [...new Set(denies.map((exception) => exception.scope))].sort(),
   };
-}
-
-function boundariesAfter(held: readonly (Grant | Exception)[], at: Instant): readonly Instant[] {
-  const instants = new Set<Instant>();
-  for (const { startsAt, expiresAt } of held) {
-    if (startsAt !== null && startsAt > at) instants.add(startsAt);
-    if (expiresAt !== null && expiresAt > at) instants.add(expiresAt);
-  }
-  return [...instants].sort((a, b) => a - b);
 }

@@ -63,11 +63,15 @@ const places: Readonly<Record<string, string>> = {
   headers: '/header',
 };
 
+/** Nobody reads more, and a body of nothing but faults must not be answered many times over. */
+const mostFaults = 100;
+
 function invalidInput(error: FastifyError): RolecallError {
   const place = places[error.validationContext ?? 'body'] ?? '';
   const errors = (error.validation ?? []).flatMap((fault) =>
     fault instanceof RequestValidationError ? faultsOf(fault.params.issue as z.core.$ZodIssue, place) : [],
   );
+  errors.length = Math.min(errors.length, mostFaults);
   const [first] = errors;
   const detail = first ? `${first.pointer || 'the body'}: ${first.detail}` : 'the request is not valid';
   return new RolecallError('invalid_input', detail, { errors });

@@ -1,5 +1,6 @@
 import { type Decision, decide } from '../../domain/decision/decide.ts';
-import { effectiveAccess, nextChange, scopesOf } from '../../domain/decision/effective-access.ts';
+import { effectiveAccess, scopesOf } from '../../domain/decision/effective-access.ts';
+import { nextChange } from '../../domain/decision/next-change.ts';
 import { RolecallError } from '../../domain/errors.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { RolecallError } from '../../domain/errors.ts';
+import { unlessLost } from '../database.ts';
 import { stateOf, toRolecallError } from '../errors.ts';
 import { type LedgerRow, pendingSteps, readLedger } from './ledger.ts';
 import type { Step } from './steps.ts';
@@ -112,12 +113,15 @@ async function locked<T>(
 ): Promise<T> {
   const giveUp = performance.now() + (options.lockWaitMs ?? defaultLockWaitMs);
   for (let told = false; ; ) {
-    const outcome = await sql.begin('isolation level read committed', async (transaction) => {
+    const attempt = async (transaction: postgres.TransactionSql) => {
       const [row] = await transaction<
         { taken: boolean }[]
       >`select pg_try_advisory_xact_lock(${migrationLock}) as taken`;
       return row?.taken ? { done: await work(transaction) } : undefined;
-    });
+    };
+    const outcome = await sql.begin('isolation level read committed', (transaction) =>
+      unlessLost(attempt(transaction), () => false),
+    );
     if (outcome) return outcome.done as T;
     if (performance.now() > giveUp)
       throw new RolecallError('unavailable', 'another process has been migrating this database for too long');
@@ -127,7 +131,17 @@ async function locked<T>(
   }
 }
 
+/** Where a statement may begin: at the beginning of a line or after another's end. */
+const transactionControl =
+  /(?:^|;)\s*(commit|rollback|abort|start\s+transaction|begin\s*;|begin\s+(?:work|transaction))\b/im;
+
 async function runFile(sql: postgres.TransactionSql, file: string, text: string): Promise<void> {
+  const [, control] = transactionControl.exec(text) ?? [];
+  if (control)
+    throw new RolecallError(
+      'migration_refused',
+      `${file} must not say "${control}": a step and its ledger row are one transaction`,
+    );
   try {
     await sql.unsafe(text).simple();
   } catch (error) {

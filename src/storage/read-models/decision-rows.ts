@@ -45,10 +45,10 @@ interface Row {
  * they are, expired and withheld ones too: what they mean is decided in `domain/decision` only.
  */
 export async function loadFacts(sql: Sql, wanted: FactsWanted): Promise<Facts> {
-  const { users, roles = [], permissions } = wanted;
+  const { roles = [], permissions } = wanted;
   const [row] = await sql<[Row]>`
     with recursive people as (
-      select pk, id, active from rolecall.users where id = any(${[...users]}::text[])
+      select pk, id, active from rolecall.users where id = any(${[...wanted.users]}::text[])
     ), given as (
       select people.id as user, role_pk, scope, starts_at, expires_at
       from people join rolecall.user_roles on user_pk = people.pk
@@ -93,20 +93,10 @@ export async function loadFacts(sql: Sql, wanted: FactsWanted): Promise<Facts> {
           union select slug, retired_at from edges
           union select slug, retired_at from excepted
         ) as mentioned where retired_at is null) as registered`;
-  return {
-    head: row.head,
-    epochs: row.epochs,
-    now: row.now,
-    catalogue: buildCatalogue(row),
-    users: new Map(
-      row.users.map(({ id, active }) => [
-        id,
-        {
-          active,
-          grants: row.grants.filter((grant) => grant.user === id),
-          exceptions: row.exceptions.filter((exception) => exception.user === id),
-        },
-      ]),
-    ),
-  };
+  const users = new Map<UserId, { active: boolean; grants: Grant[]; exceptions: Exception[] }>();
+  for (const { id, active } of row.users) users.set(id, { active, grants: [], exceptions: [] });
+  for (const grant of row.grants) users.get(grant.user)?.grants.push(grant);
+  for (const exception of row.exceptions) users.get(exception.user)?.exceptions.push(exception);
+  const { head, epochs, now } = row;
+  return { head, epochs, now, catalogue: buildCatalogue(row), users };
 }

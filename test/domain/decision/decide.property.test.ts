@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import * as catalogue from '../../../src/domain/decision/catalogue.ts';
 import * as decision from '../../../src/domain/decision/decide.ts';
 import * as lists from '../../../src/domain/decision/effective-access.ts';
+import * as changes from '../../../src/domain/decision/next-change.ts';
 import type { PermissionSlug, Scope } from '../../../src/domain/ids.ts';
 import { covers } from '../../../src/domain/scopes.ts';
 import {
@@ -22,7 +23,7 @@ import {
   worlds,
 } from '../../support/worlds.ts';
 
-const build = { ...catalogue, ...decision, ...lists };
+const build = { ...catalogue, ...decision, ...lists, ...changes };
 const long = process.env['TEST_LONG'] !== undefined;
 const numRuns = long ? 1_000_000 : 100_000;
 const timeout = 600_000;

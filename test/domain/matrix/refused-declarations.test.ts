@@ -76,9 +76,7 @@ describe('a declaration is refused', () => {
     [
       'the slug of a built-in permission',
       withPermissions('  rolecall_read:\n    users: Read\n'),
-      [
-        '4:5 "rolecall_read.users" and the built-in "rolecall.read_users" share the slug "rolecall_read_users"',
-      ],
+      ['3:3 the resource "rolecall_read" is reserved, its permissions are built in'],
     ],
     [
       'a malformed role key',
