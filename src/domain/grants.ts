@@ -31,3 +31,17 @@ export function startOf(window: Window): Instant {
 export function endOf(window: Window): Instant {
   return window.expiresAt ?? Number.POSITIVE_INFINITY;
 }
+
+/** A window that somebody gave, with the words they gave for it. */
+export interface Terms extends Window {
+  readonly reason: string | null;
+}
+
+export function sameTerms(a: Terms, b: Terms): boolean {
+  return a.startsAt === b.startsAt && a.expiresAt === b.expiresAt && a.reason === b.reason;
+}
+
+/** The reason as the record keeps it: among what can be erased. */
+export function reasonOf({ reason }: Terms): Record<string, string> {
+  return reason === null ? {} : { reason };
+}

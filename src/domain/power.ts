@@ -56,6 +56,11 @@ export function giftsOf(catalogue: Catalogue, access: UserAccess, at: Instant): 
   );
 }
 
+/** What a user would have to be given back if their denials were forgotten, leaving out what already ended. */
+export function denialsOf(access: UserAccess, at: Instant): readonly Gift[] {
+  return access.exceptions.filter((exception) => exception.effect === 'deny' && endOf(exception) > at);
+}
+
 function coverWithoutGap(windows: readonly Window[], from: Instant, until: Instant): boolean {
   let reached = from;
   for (const window of windows.toSorted((a, b) => startOf(a) - startOf(b))) {

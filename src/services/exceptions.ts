@@ -1,3 +1,4 @@
+import { reasonOf, sameTerms } from '../domain/grants.ts';
 import type { PermissionSlug, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
 import {
@@ -62,17 +63,18 @@ export function openExceptions(transactions: Transactions): Exceptions {
     const reach = windows.map((window) => ({ permission: slug, scope, window }));
     await guardChange(handle, call, 'rolecall_grant_permissions', scope, reach);
     const before = await permissionsNow(handle, userId, scope);
-    if (existing ? terms && sameTerms(existing, terms) : !terms)
+    if (existing ? terms && existing.effect === terms.effect && sameTerms(existing, terms) : !terms)
       return outcomeOf(existing ?? null, false, before, before);
     if (terms) await putException(handle, place, terms, granterOf(call));
     else if (existing) await deleteException(handle, existing.pk);
+    const noted = terms ?? existing;
     handle.record({
       kind: terms ? 'exception_set' : 'exception_removed',
       userPk: user.pk,
       permissionPk: permission.pk,
       before: existing ? termsOf(existing) : null,
       after: terms ? termsOf({ ...terms, permission: slug, scope }) : null,
-      personal: reasonOf(terms ?? existing),
+      personal: noted ? reasonOf(noted) : {},
     });
     if (terms?.effect === 'deny') await requireAdministrator(handle, call);
     const exception = terms ? ((await findException(handle, place)) ?? null) : null;
@@ -123,17 +125,7 @@ export function recordExceptionRemoval(handle: WriteHandle, userPk: number, exce
   });
 }
 
-function sameTerms(a: ExceptionTerms, b: ExceptionTerms): boolean {
-  return (
-    a.effect === b.effect && a.startsAt === b.startsAt && a.expiresAt === b.expiresAt && a.reason === b.reason
-  );
-}
-
 function termsOf(exception: ExceptionTerms & { permission: PermissionSlug; scope: Scope }): Json {
   const { permission, scope, effect, startsAt, expiresAt } = exception;
   return { permission, scope, effect, startsAt, expiresAt };
-}
-
-function reasonOf(terms: ExceptionTerms | null | undefined): Record<string, string> {
-  return terms?.reason == null ? {} : { reason: terms.reason };
 }

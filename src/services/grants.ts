@@ -1,3 +1,4 @@
+import { reasonOf, sameTerms, type Terms } from '../domain/grants.ts';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
 import { administratorRole } from '../domain/matrix/builtin.ts';
@@ -5,7 +6,6 @@ import {
   deleteGrant,
   findGrant,
   type GrantRow,
-  type GrantTerms,
   grantsOfRole,
   grantsOfUser,
   type HolderPosition,
@@ -18,7 +18,7 @@ import { permissionsNow, without } from './decisions/effective-change.ts';
 import { guardChange, requireAdministrator } from './guard.ts';
 import { requireRole, requireUser } from './lookups.ts';
 
-export type { GrantRow, GrantTerms };
+export type { GrantRow };
 
 /** What a change of one grant did to its user, in the grant's scope. */
 export interface GrantOutcome {
@@ -32,13 +32,7 @@ export interface GrantOutcome {
 
 export interface Grants {
   /** Gives the role at the scope, or gives the grant that is there new terms. */
-  put(
-    call: Call,
-    user: UserId,
-    role: RoleKey,
-    scope: Scope,
-    terms: GrantTerms,
-  ): Promise<Written<GrantOutcome>>;
+  put(call: Call, user: UserId, role: RoleKey, scope: Scope, terms: Terms): Promise<Written<GrantOutcome>>;
   /** Takes back the role that was given through the API at exactly this scope; nothing to take back changes nothing. */
   remove(call: Call, user: UserId, role: RoleKey, scope: Scope): Promise<Written<GrantOutcome>>;
   ofUser(call: Call, user: UserId): Promise<readonly GrantRow[]>;
@@ -143,16 +137,8 @@ async function outcome(
   };
 }
 
-function sameTerms(a: GrantTerms, b: GrantTerms): boolean {
-  return a.startsAt === b.startsAt && a.expiresAt === b.expiresAt && a.reason === b.reason;
-}
-
 /** What the record says of a grant. */
-export function termsOf(grant: GrantTerms & { role: RoleKey; scope: Scope; origin: string }): Json {
+export function termsOf(grant: Terms & { role: RoleKey; scope: Scope; origin: string }): Json {
   const { role, scope, origin, startsAt, expiresAt } = grant;
   return { role, scope, origin, startsAt, expiresAt };
-}
-
-function reasonOf({ reason }: GrantTerms): Record<string, string> {
-  return reason === null ? {} : { reason };
 }

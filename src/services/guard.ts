@@ -3,7 +3,7 @@ import { RolecallError } from '../domain/errors.ts';
 import { endOf, type Window } from '../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { administratorRole, type BuiltinPermission, builtinLayer } from '../domain/matrix/builtin.ts';
-import { type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
+import { denialsOf, type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
 import type { Principal } from '../domain/principals.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { credentialStands } from '../storage/api-keys.ts';
@@ -21,6 +21,8 @@ export type Reach =
       readonly user: UserId;
       readonly narrowedTo?: ReadonlySet<PermissionSlug> | null;
       readonly until?: Instant | null;
+      /** Whether what the user is denied is forgotten too, as when they are deleted: they could be made anew. */
+      readonly lifting?: boolean;
     };
 
 /** A change that counts everywhere and for ever, as everything that changes a role does. */
@@ -61,7 +63,8 @@ export async function guardChange(
       'a key for oneself ends no later than the key that makes it',
     );
   const beyond = new Set<PermissionSlug>();
-  for (const gift of reach.filter((item) => !isOwn(item, caller)).flatMap((item) => giftsIn(facts, item)))
+  const gifts = reach.filter((item) => !isOwn(item, caller)).flatMap((item) => giftsIn(facts, item));
+  for (const gift of [...gifts, ...reach.flatMap((item) => liftedBy(facts, item))])
     if (!reaches(gift) && !reaches({ permission: slugFor(escalate), scope: gift.scope, ...now }))
       beyond.add(gift.permission);
   if (beyond.size > 0) {
@@ -118,6 +121,10 @@ function giftsIn(facts: Facts, item: Reach): readonly Gift[] {
   const { scope, window } = item;
   const permissions = 'role' in item ? [...facts.catalogue.permissionsOf(item.role)] : [item.permission];
   return permissions.map((permission) => ({ permission, scope, ...window }));
+}
+
+function liftedBy(facts: Facts, item: Reach): readonly Gift[] {
+  return 'user' in item && item.lifting ? denialsOf(accessOf(facts, item.user), facts.now) : [];
 }
 
 /** What the caller's own user has is no gift to somebody who acts as them without limit already. */

@@ -44,7 +44,10 @@ export interface Users {
   ): Promise<Written<User>>;
   /** Deactivating denies at once and keeps every grant; reactivating gives them all back, and is guarded as giving. */
   update(call: Call, id: UserId, change: UserChange): Promise<Written<User>>;
-  /** Closes grants, exceptions, identities and keys, each with its entry; the record of them stays. */
+  /**
+   * Closes grants, exceptions, identities and keys, each with its entry; the record of them stays. Guarded as taking what
+   * the user has and as lifting what they are denied: the id may be used again.
+   */
   remove(call: Call, id: UserId): Promise<Written<{ readonly user: UserId }>>;
   /** Throws `identity_taken`. Linking lets whoever comes with the identity act as the user, and is guarded as giving. */
   linkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
@@ -114,7 +117,7 @@ export function openUsers(transactions: Transactions, cursors: Cursors): Users {
       change(
         call,
         id,
-        () => [{ user: id }],
+        () => [{ user: id, lifting: true }],
         async (handle, user) => {
           for (const grant of await endGrants(handle, { userPk: user.pk }))
             recordRemoval(handle, user.pk, grant);

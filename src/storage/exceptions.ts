@@ -1,14 +1,14 @@
 import { and, asc, eq, sql as raw } from 'drizzle-orm';
-import type { Effect, Window } from '../domain/grants.ts';
+import type { Effect, Terms } from '../domain/grants.ts';
 import type { PermissionSlug, Scope, UserId } from '../domain/ids.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
+import { granterName } from './granters.ts';
 import { permissions } from './schema/permissions.ts';
 import { userPermissions } from './schema/user-permissions.ts';
 import { users } from './schema/users.ts';
 
-export interface ExceptionTerms extends Window {
+export interface ExceptionTerms extends Terms {
   readonly effect: Effect;
-  readonly reason: string | null;
 }
 
 export interface ExceptionRow extends ExceptionTerms {
@@ -28,10 +28,6 @@ export interface ExceptionPlace {
   readonly scope: Scope;
 }
 
-const granterName = raw<string | null>`coalesce(
-  (select id from rolecall.users as granter where granter.pk = ${userPermissions.grantedBy}),
-  (select value from rolecall.personal where user_pk = ${userPermissions.grantedBy} and field = 'id' limit 1))`;
-
 function selectExceptions({ db }: ReadHandle) {
   return db
     .select({
@@ -45,7 +41,7 @@ function selectExceptions({ db }: ReadHandle) {
       startsAt: userPermissions.startsAt,
       expiresAt: userPermissions.expiresAt,
       reason: userPermissions.reason,
-      grantedBy: granterName,
+      grantedBy: granterName(userPermissions.grantedBy),
       grantedAt: userPermissions.grantedAt,
     })
     .from(userPermissions)

@@ -1,17 +1,14 @@
 import { and, asc, eq, sql as raw } from 'drizzle-orm';
-import type { Window } from '../domain/grants.ts';
+import type { Terms } from '../domain/grants.ts';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
+import { granterName } from './granters.ts';
 import { roles } from './schema/roles.ts';
 import { userRoles } from './schema/user-roles.ts';
 import { users } from './schema/users.ts';
 
-export interface GrantTerms extends Window {
-  readonly reason: string | null;
-}
-
 /** A grant as people read it. `grantedBy` is null when the operator gave it. */
-export interface GrantRow extends GrantTerms {
+export interface GrantRow extends Terms {
   readonly pk: number;
   readonly userPk: number;
   readonly user: UserId;
@@ -29,11 +26,6 @@ export interface GrantPlace {
   readonly scope: Scope;
 }
 
-/** The name of whoever granted it: of somebody deleted since, what the record kept. */
-const granterName = raw<string | null>`coalesce(
-  (select id from rolecall.users as granter where granter.pk = ${userRoles.grantedBy}),
-  (select value from rolecall.personal where user_pk = ${userRoles.grantedBy} and field = 'id' limit 1))`;
-
 function selectGrants({ db }: ReadHandle) {
   return db
     .select({
@@ -47,7 +39,7 @@ function selectGrants({ db }: ReadHandle) {
       startsAt: userRoles.startsAt,
       expiresAt: userRoles.expiresAt,
       reason: userRoles.reason,
-      grantedBy: granterName,
+      grantedBy: granterName(userRoles.grantedBy),
       grantedAt: userRoles.grantedAt,
     })
     .from(userRoles)
@@ -98,7 +90,7 @@ export async function grantsOfRole(
 export async function putGrant(
   { db }: ChangeHandle,
   place: GrantPlace,
-  terms: GrantTerms,
+  terms: Terms,
   grantedBy: number | null,
 ): Promise<void> {
   const given = { ...terms, grantedBy };

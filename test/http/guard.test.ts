@@ -178,6 +178,11 @@ const doors: Readonly<Record<string, () => Promise<(key: string) => PromiseLike<
     const user = await newUser('prices');
     return (key) => service.as(key).delete(`/users/${user}`);
   },
+  'deleting a user who is denied it, and could be made anew without that': async () => {
+    const user = await newUser();
+    await deny(user, 'orders_view_prices');
+    return (key) => service.as(key).delete(`/users/${user}`);
+  },
 };
 
 describe.for(Object.entries(doors))('%s', ([, open]) => {
