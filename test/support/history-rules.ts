@@ -130,12 +130,12 @@ const rules: { readonly [K in Kind]: Rule<K> } = {
   },
 
   register: (world, { permissions: wanted }) => {
+    if (wanted.some((spelled) => /^rolecall[.:]/.test(spelled))) return refused(400, 'invalid_input');
     const created = [];
     for (const spelled of wanted) {
       const slug = slugOf(spelled);
       const name = spelled.replace(':', '.');
       const known = world.names.get(slug);
-      if (name.startsWith('rolecall.')) return refused(400, 'invalid_input');
       if (known && known.name !== name) return refused(409, 'slug_collision');
       if (world.permissions.get(slug) === 'registered') continue;
       world.permissions.set(slug, 'registered');
