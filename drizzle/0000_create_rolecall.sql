@@ -144,6 +144,7 @@ CREATE TABLE "rolecall"."matrix_layers" (
 CREATE TABLE "rolecall"."epochs" (
 	"id" text COLLATE "C" PRIMARY KEY NOT NULL,
 	"began_at_revision" bigint NOT NULL,
+	"incarnation" text COLLATE "C" NOT NULL,
 	"began_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "epochs_id_form" CHECK ("rolecall"."epochs"."id" ~ '^[0-9a-f]{12}$')
 );
@@ -177,7 +178,7 @@ CREATE TABLE "rolecall"."journal" (
 	"hmac" "bytea" NOT NULL,
 	CONSTRAINT "journal_pkey" PRIMARY KEY("revision","number"),
 	CONSTRAINT "journal_actor_known" CHECK (("rolecall"."journal"."actor_kind" = 'user') = ("rolecall"."journal"."actor_pk" is not null)),
-	CONSTRAINT "journal_actor_kind_known" CHECK ("rolecall"."journal"."actor_kind" in ('user', 'operator')),
+	CONSTRAINT "journal_actor_kind_known" CHECK ("rolecall"."journal"."actor_kind" in ('user', 'operator', 'service')),
 	CONSTRAINT "journal_hmac_length" CHECK (octet_length("rolecall"."journal"."hmac") = 32)
 );
 --> statement-breakpoint
@@ -237,6 +238,8 @@ CREATE INDEX "journal_permission_pk_index" ON "rolecall"."journal" USING btree (
 CREATE INDEX "journal_actor_pk_index" ON "rolecall"."journal" USING btree ("actor_pk","revision");--> statement-breakpoint
 CREATE INDEX "personal_user_pk_index" ON "rolecall"."personal" USING btree ("user_pk");--> statement-breakpoint
 CREATE INDEX "idempotency_created_at_index" ON "rolecall"."idempotency" USING btree ("created_at");--> statement-breakpoint
-INSERT INTO "rolecall"."epochs" ("id", "began_at_revision") VALUES (left(replace(gen_random_uuid()::text, '-', ''), 12), 0);--> statement-breakpoint
+INSERT INTO "rolecall"."epochs" ("id", "began_at_revision", "incarnation") VALUES (left(replace(gen_random_uuid()::text, '-', ''), 12), 0,
+	(SELECT system_identifier FROM pg_catalog.pg_control_system()) || '/' || left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8)
+	|| '/' || (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) || '/' || 'rolecall.revision'::regclass::oid);--> statement-breakpoint
 INSERT INTO "rolecall"."revision" ("value", "catalogue_value", "epoch", "time", "journal_head")
 SELECT 0, 0, "id", clock_timestamp(), decode(repeat('00', 32), 'hex') FROM "rolecall"."epochs";

@@ -1,7 +1,11 @@
 import type { Config } from './config/config.ts';
+import { type EventLog, logHearing } from './observability/events.ts';
+import { type Metrics, openMetrics } from './observability/metrics.ts';
 import { type ApiKeys, openApiKeys } from './services/api-keys.ts';
-import { type Authentication, openAuthentication } from './services/authentication.ts';
-import { type AccessCheck, openAccessCheck } from './services/decisions/access-check.ts';
+import type { Authentication } from './services/authentication.ts';
+import type { AccessCheck } from './services/decisions/access-check.ts';
+import { openDecisions } from './services/decisions/decisions.ts';
+import { type Epochs, openEpochs } from './services/epochs.ts';
 import { type Exceptions, openExceptions } from './services/exceptions.ts';
 import { type Grants, openGrants } from './services/grants.ts';
 import { type Health, openHealth } from './services/health.ts';
@@ -12,6 +16,7 @@ import { openRoles, type Roles } from './services/roles.ts';
 import { openUsers, type Users } from './services/users.ts';
 import { openDatabase } from './storage/database.ts';
 import { readSteps } from './storage/migrations/steps.ts';
+import { type Listener, openListener } from './storage/notifications.ts';
 import { openCursors } from './storage/pagination.ts';
 import { openTransactions } from './storage/transaction.ts';
 
@@ -27,26 +32,61 @@ export interface Runtime {
   readonly permissions: Permissions;
   readonly apiKeys: ApiKeys;
   readonly matrix: Matrix;
+  readonly epochs: Epochs;
   readonly health: Health;
+  readonly metrics: Metrics;
+  /** Begins to hear when others write: for a process that stays. */
+  listen(): void;
   /** Lets open statements finish and closes the pool. */
   close(): Promise<void>;
 }
 
+/** How often the listener proves that it hears. */
+const proveEveryMs = 5_000;
+
 /** Builds the services on a database that need not be there yet: connections are made when first needed. */
-export async function openRuntime(config: Config<['database', 'journalKey']>): Promise<Runtime> {
+export async function openRuntime(
+  config: Config<['database', 'journalKey']>,
+  log: EventLog,
+): Promise<Runtime> {
   const journalKey = config.journalKey.reveal();
   const steps = await readSteps();
-  const database = openDatabase({
-    url: config.databaseUrl.reveal(),
-    poolSize: config.poolSize,
-    connectTimeoutMs: config.connectTimeoutMs,
-    statementTimeoutMs: config.requestTimeoutMs,
-  });
+  const url = config.databaseUrl.reveal();
+  const { connectTimeoutMs, requestTimeoutMs } = config;
+  const openPool = (url: string, poolSize: number) =>
+    openDatabase({ url, poolSize, connectTimeoutMs, statementTimeoutMs: requestTimeoutMs });
+  const database = openPool(url, config.poolSize);
+  const heads = openPool(url, 1);
+  const standby = config.readDatabaseUrl && openPool(config.readDatabaseUrl.reveal(), config.poolSize);
   const transactions = openTransactions(database, journalKey);
   const cursors = openCursors(journalKey);
+  const metrics = openMetrics();
+  const { accessCheck, authentication, wake } = openDecisions({
+    database,
+    standby,
+    heads,
+    transactions,
+    log,
+    metrics,
+    requestTimeoutMs,
+    leaseMs: config.leaseMs,
+    usualMode: config.freshness,
+    cacheBytes: config.cacheMegabytes * 2 ** 20,
+  });
+  metrics.gauge('rolecall_pool_busy', 'Database connections in use', () => database.usage().busy);
+  metrics.gauge('rolecall_pool_idle', 'Database connections ready', () => database.usage().idle);
+  metrics.gauge(
+    'rolecall_pool_waiting',
+    'Requests waiting for a database connection',
+    () => database.usage().waiting,
+  );
+  let listener: Listener | undefined;
+  metrics.gauge('rolecall_notifications_heard', 'Whether notifications of the database arrive', () =>
+    listener?.hears ? 1 : 0,
+  );
   return {
-    authentication: openAuthentication(database),
-    accessCheck: openAccessCheck(database),
+    authentication,
+    accessCheck,
     users: openUsers(transactions, cursors),
     grants: openGrants(transactions, cursors),
     exceptions: openExceptions(transactions),
@@ -55,7 +95,22 @@ export async function openRuntime(config: Config<['database', 'journalKey']>): P
     permissions: openPermissions(transactions, cursors),
     apiKeys: openApiKeys(transactions, cursors),
     matrix: openMatrix(transactions),
+    epochs: openEpochs(transactions),
+    metrics,
     health: openHealth(database, steps, journalKey),
-    close: () => database.close(),
+    listen() {
+      listener ??= openListener({
+        url,
+        database,
+        connectTimeoutMs,
+        proveEveryMs,
+        onWake: wake,
+        onHearing: (hears) => logHearing(log, hears),
+      });
+    },
+    async close() {
+      await listener?.close();
+      await Promise.all([heads.close(), database.close(), standby?.close()]);
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { ConfigurationError } from '../config/env.ts';
 import { RolecallError } from '../domain/errors.ts';
+import { addAdmin } from './commands/admin.ts';
 import { addDev } from './commands/dev.ts';
 import { addKeys } from './commands/keys.ts';
 import { addMatrix } from './commands/matrix.ts';
@@ -17,7 +18,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .version(readVersion())
     .showHelpAfterError()
     .exitOverride();
-  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys]) add(program);
+  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys, addAdmin]) add(program);
   try {
     await program.parseAsync(words, { from: 'user' });
     return exitCodes.done;

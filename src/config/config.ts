@@ -11,6 +11,12 @@ export interface Settings {
   readonly requestTimeoutMs: number;
   /** Never more than `requestTimeoutMs`. */
   readonly connectTimeoutMs: number;
+  /** How current an answer is that asks for nothing else. */
+  readonly freshness: Environment['ROLECALL_FRESHNESS'];
+  readonly leaseMs: number;
+  readonly cacheMegabytes: number;
+  /** How many processes `serve` runs on one address. */
+  readonly workers: number;
   /** Undefined when NODE_ENV is not set, which stands for no mode at all, least of all development. */
   readonly nodeEnv: Environment['NODE_ENV'];
 }
@@ -19,6 +25,8 @@ export interface Settings {
 export type Config<Requirements extends readonly Requirement[] = readonly []> = Settings & {
   readonly databaseUrl: Required<Requirements, 'database'>;
   readonly journalKey: Required<Requirements, 'journalKey'>;
+  /** A standby to read decisions' rows from. */
+  readonly readDatabaseUrl: Secret | undefined;
 };
 
 // A list whose length is not known while compiling promises nothing about its members.
@@ -47,11 +55,16 @@ export function loadConfig<const Requirements extends readonly Requirement[]>(
     port: read.PORT,
     databaseUrl: read.DATABASE_URL,
     journalKey: read.ROLECALL_JOURNAL_KEY,
+    readDatabaseUrl: read.ROLECALL_READ_DATABASE_URL,
     logLevel: read.LOG_LEVEL,
     poolSize: read.ROLECALL_POOL_SIZE,
     requestTimeoutMs: read.ROLECALL_REQUEST_TIMEOUT_MS,
     connectTimeoutMs:
       read.ROLECALL_CONNECT_TIMEOUT_MS ?? Math.min(usualConnectTimeoutMs, read.ROLECALL_REQUEST_TIMEOUT_MS),
+    freshness: read.ROLECALL_FRESHNESS,
+    leaseMs: read.ROLECALL_LEASE_MS,
+    cacheMegabytes: read.ROLECALL_CACHE_MB,
+    workers: read.ROLECALL_WORKERS,
     nodeEnv: read.NODE_ENV,
   };
   return Object.freeze(config) as Config<Requirements>;

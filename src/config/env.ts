@@ -20,6 +20,10 @@ export const variables: readonly { name: string; meaning: string; default: strin
   variable('HOST', 'address to listen on', '127.0.0.1'),
   variable('PORT', 'port to listen on, 0-65535; 0 takes any free one', '3000'),
   secret('DATABASE_URL', databaseForm),
+  secret(
+    'ROLECALL_READ_DATABASE_URL',
+    "a streaming standby of DATABASE_URL to read decisions' rows from, in the same form",
+  ),
   secret('ROLECALL_JOURNAL_KEY', `the key that seals the journal, needed to write, ${journalKeyForm}`),
   variable('LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent', 'info'),
   variable('ROLECALL_POOL_SIZE', 'database connections of one process, 1-100', '10'),
@@ -28,6 +32,14 @@ export const variables: readonly { name: string; meaning: string; default: strin
     'ROLECALL_CONNECT_TIMEOUT_MS',
     'milliseconds until connecting to the database is given up, 100 to ROLECALL_REQUEST_TIMEOUT_MS',
     '1000, or ROLECALL_REQUEST_TIMEOUT_MS where that is less',
+  ),
+  variable('ROLECALL_FRESHNESS', 'latest or lease: how current an answer is that asks for neither', 'latest'),
+  variable('ROLECALL_LEASE_MS', 'milliseconds for which `lease` answers from memory, 0-60000', '1000'),
+  variable('ROLECALL_WORKERS', 'processes that `serve` runs on one address, 1-64', '1'),
+  variable(
+    'ROLECALL_CACHE_MB',
+    'megabytes of memory for users and keys that were asked about, 1-65536',
+    '128',
   ),
   variable('NODE_ENV', 'development, production or test; left out means none of them', ''),
 ];
@@ -39,7 +51,10 @@ const schema = z
       .regex(/^[\w.:%-]+$/, 'HOST must be a host name or an IP address')
       .default('127.0.0.1'),
     PORT: wholeNumber('PORT', 0, 65_535).default(3000),
-    DATABASE_URL: secretText(databaseUrlProblem).optional(),
+    DATABASE_URL: secretText((text) => databaseUrlProblem(text, 'DATABASE_URL')).optional(),
+    ROLECALL_READ_DATABASE_URL: secretText((text) =>
+      databaseUrlProblem(text, 'ROLECALL_READ_DATABASE_URL'),
+    ).optional(),
     ROLECALL_JOURNAL_KEY: secretText(journalKeyProblem).optional(),
     LOG_LEVEL: oneOf('LOG_LEVEL', ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default(
       'info',
@@ -47,6 +62,10 @@ const schema = z
     ROLECALL_POOL_SIZE: wholeNumber('ROLECALL_POOL_SIZE', 1, 100).default(10),
     ROLECALL_REQUEST_TIMEOUT_MS: wholeNumber('ROLECALL_REQUEST_TIMEOUT_MS', 100, 60_000).default(2000),
     ROLECALL_CONNECT_TIMEOUT_MS: wholeNumber('ROLECALL_CONNECT_TIMEOUT_MS', 100, 60_000).optional(),
+    ROLECALL_FRESHNESS: oneOf('ROLECALL_FRESHNESS', ['latest', 'lease']).default('latest'),
+    ROLECALL_LEASE_MS: wholeNumber('ROLECALL_LEASE_MS', 0, 60_000).default(1000),
+    ROLECALL_WORKERS: wholeNumber('ROLECALL_WORKERS', 1, 64).default(1),
+    ROLECALL_CACHE_MB: wholeNumber('ROLECALL_CACHE_MB', 1, 65_536).default(128),
     NODE_ENV: oneOf('NODE_ENV', ['development', 'production', 'test']).optional(),
   })
   .refine((read) => !isMore(read.ROLECALL_CONNECT_TIMEOUT_MS, read.ROLECALL_REQUEST_TIMEOUT_MS), {

@@ -31,12 +31,12 @@ export class Secret {
 export const databaseForm = 'the PostgreSQL to use, as postgres://user:password@host:5432/database';
 export const journalKeyForm = '32 to 256 characters; make one with `openssl rand -hex 32`';
 
-/** Why this cannot be the DATABASE_URL, without a word of it; undefined when it can. */
-export function databaseUrlProblem(text: string): string | undefined {
+/** Why this cannot be the database URL that a variable holds, without a word of it; undefined when it can. */
+export function databaseUrlProblem(text: string, variable = 'DATABASE_URL'): string | undefined {
   if (!/^postgres(?:ql)?:\/\//i.test(text))
-    return 'DATABASE_URL must begin with postgres:// or postgresql://: Rolecall runs on PostgreSQL only';
+    return `${variable} must begin with postgres:// or postgresql://: Rolecall runs on PostgreSQL only`;
   if (!isReadable(text))
-    return `DATABASE_URL is not a valid URL: ${databaseForm}, special characters percent-encoded`;
+    return `${variable} is not a valid URL: ${databaseForm}, special characters percent-encoded`;
   return undefined;
 }
 

@@ -11,7 +11,8 @@ export type JournalKind =
   | `edge_${'set' | 'removed'}`
   | `permission_${'registered' | 'updated' | 'retired'}`
   | `key_${'created' | 'revoked'}`
-  | `layer_${'applied' | 'removed'}`;
+  | `layer_${'applied' | 'removed'}`
+  | 'epoch_began';
 
 const catalogueKinds = /^(role|include|edge|permission|layer)_/;
 
@@ -37,7 +38,9 @@ export interface JournalEntry {
 /** Who changed something: a user through a credential, or the operator of the database on the command line. */
 export type Actor =
   | { readonly kind: 'user'; readonly userPk: number; readonly credentialPk: number }
-  | { readonly kind: 'operator' };
+  | { readonly kind: 'operator' }
+  /** The service itself, noting what it found. */
+  | { readonly kind: 'service' };
 
 /** What the HMAC of a row covers, besides the row before it. */
 export interface SealedContent {

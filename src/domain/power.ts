@@ -1,5 +1,5 @@
 import type { Catalogue } from './decision/catalogue.ts';
-import type { UserAccess } from './decision/decide.ts';
+import type { UserAccess } from './decision/user-access.ts';
 import { endOf, startOf, type Window } from './grants.ts';
 import type { Instant, PermissionSlug, Scope } from './ids.ts';
 import { covers } from './scopes.ts';
@@ -39,7 +39,7 @@ export function holdsWholly(catalogue: Catalogue, holder: Power, gift: Gift, at:
   const sources: Window[] = [
     ...exceptions.filter((exception) => exception.effect === 'allow' && covers(exception.scope, gift.scope)),
     ...holder.access.grants.filter(
-      (grant) => covers(grant.scope, gift.scope) && catalogue.permissionsOf(grant.role).has(gift.permission),
+      (grant) => covers(grant.scope, gift.scope) && catalogue.gives(grant.role, gift.permission),
     ),
   ];
   return coverWithoutGap(sources, from, until);
@@ -48,7 +48,7 @@ export function holdsWholly(catalogue: Catalogue, holder: Power, gift: Gift, at:
 /** Everything a user has or will have by what is stored now, leaving out what already ended. */
 export function giftsOf(catalogue: Catalogue, access: UserAccess, at: Instant): readonly Gift[] {
   const granted = access.grants.flatMap((grant) =>
-    [...catalogue.permissionsOf(grant.role)].map((permission) => ({ ...grant, permission })),
+    catalogue.slugsIn(catalogue.permissionsOf(grant.role)).map((permission) => ({ ...grant, permission })),
   );
   const allowed = access.exceptions.filter((exception) => exception.effect === 'allow');
   return [...granted, ...allowed].filter(

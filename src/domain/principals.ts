@@ -6,6 +6,8 @@ export interface Principal {
   readonly kind: 'user';
   readonly userId: UserId;
   readonly userPk: number;
+  /** The id of the API key, as its owner sees it. */
+  readonly keyId: string;
   readonly credentialPk: number;
   /** The permissions that the credential is narrowed to, or null for all that the user has. */
   readonly narrowedTo: ReadonlySet<PermissionSlug> | null;

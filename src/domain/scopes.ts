@@ -8,3 +8,10 @@ export function covers(holder: Scope, asked: Scope): boolean {
   if (holder === everywhere || holder === asked) return true;
   return asked.startsWith(holder) && asked[holder.length] === '/';
 }
+
+/** The scope right above, or undefined for the one that covers every other. */
+export function parentOf(scope: Scope): Scope | undefined {
+  if (scope === everywhere) return undefined;
+  const end = scope.lastIndexOf('/');
+  return end === -1 ? everywhere : (scope.slice(0, end) as Scope);
+}

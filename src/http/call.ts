@@ -40,12 +40,19 @@ export function callOf(request: FastifyRequest): Call {
   };
 }
 
+/** What body or query say of how current an answer must be. */
+interface AskedFreshness {
+  readonly atLeast?: string | undefined;
+  readonly freshness?: Asking['freshness'];
+}
+
 /** The same for questions about current access. */
-export function askingOf(request: FastifyRequest, atLeast: string | undefined): Asking {
+export function askingOf(request: FastifyRequest, { atLeast, freshness }: AskedFreshness): Asking {
   return {
     caller: principalOf(request),
     deadline: stateOf(request).deadline,
     atLeast: atLeast === undefined ? null : revisionOf(atLeast),
+    freshness,
   };
 }
 

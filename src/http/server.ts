@@ -1,5 +1,7 @@
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import { createSerializerCompiler, validatorCompiler } from 'fastify-zod-openapi';
+import type { Logger } from '../observability/logger.ts';
+import type { Metrics } from '../observability/metrics.ts';
 import type { ApiKeys } from '../services/api-keys.ts';
 import type { Authentication } from '../services/authentication.ts';
 import type { AccessCheck } from '../services/decisions/access-check.ts';
@@ -41,12 +43,13 @@ export interface Services {
   readonly permissions: Permissions;
   readonly apiKeys: ApiKeys;
   readonly health: Health;
+  readonly metrics: Metrics;
 }
 
 export interface ServerOptions {
   readonly version: string;
   readonly requestTimeoutMs: number;
-  readonly logger: FastifyBaseLogger;
+  readonly logger: Logger;
 }
 
 const largestBody = 1_048_576;
@@ -57,14 +60,15 @@ const answerShare = 0.05;
 
 /** Builds the app without listening: the order of what follows is the order in which a request meets it. */
 export async function buildServer(services: Services, options: ServerOptions): Promise<FastifyInstance> {
-  const app = fastify({
-    loggerInstance: options.logger,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+  const app: FastifyInstance = fastify({
+    loggerInstance: options.logger as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    // A logger for each request costs more than an answer; what is logged names the request itself.
+    childLoggerFactory: (logger) => logger,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     requestIdHeader: false,
     bodyLimit: largestBody,
     exposeHeadRoutes: false,
-    handlerTimeout: options.requestTimeoutMs,
     requestTimeout: 30_000,
     return503OnClosing: false,
     forceCloseConnections: 'idle',
@@ -77,7 +81,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
   app.setSerializerCompiler(createSerializerCompiler({ stringify: JSON.stringify }));
 
   addRequestState(app, options.requestTimeoutMs * (1 - answerShare));
-  addAccessLog(app);
+  addAccessLog(app, options.logger.isLevelEnabled('debug'));
   addProblems(app);
   addJsonBodies(app);
   addStrictInputs(app);
@@ -95,6 +99,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
   await app.register(apiKeyRoutes, services);
   await app.register(operationRoutes, {
     health: services.health,
+    metrics: services.metrics,
     version: options.version,
     readinessTimeoutMs: options.requestTimeoutMs * (1 - 2 * answerShare),
   });

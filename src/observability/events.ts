@@ -12,13 +12,14 @@ export interface EventLog {
  * A request failed on our side. Of the cause its codes and its place in the source are logged, never its message or
  * parameters: the driver puts SQL and values into both.
  */
-export function logFailure(log: EventLog, error: RolecallError): void {
-  const fields = { event: 'failure', code: error.code, ...causeOf(error) };
+export function logFailure(log: EventLog, requestId: string, error: RolecallError): void {
+  const fields = { event: 'failure', requestId, code: error.code, ...causeOf(error) };
   if (error.code === 'internal') log.error(fields, error.message);
   else log.warn(fields, error.message);
 }
 
 export interface AnsweredRequest {
+  readonly requestId: string;
   readonly method: string;
   /** The route's pattern, not the URL: paths name people. */
   readonly route: string;
@@ -31,6 +32,25 @@ export function logAnswer(log: EventLog, answered: AnsweredRequest, isHot: boole
   const fields = { event: 'request', ...answered, milliseconds: Math.round(answered.milliseconds * 10) / 10 };
   if (isHot) log.debug(fields, 'answered');
   else log.info(fields, 'answered');
+}
+
+/** Acknowledged changes may be gone: somebody has to look. */
+export function logEpochBegan(log: EventLog, lostAfter: string): void {
+  log.error(
+    { event: 'epoch_began', lostAfter },
+    'the database is not the one it was (failover, restore or copy): a new epoch began, changes after this revision are lost',
+  );
+}
+
+/** Without notifications everything stays right: the first who ask after a change wait for what others would have read. */
+export function logHearing(log: EventLog, hears: boolean): void {
+  const fields = { event: 'notifications', hears };
+  if (hears) log.info(fields, 'notifications of the database arrive');
+  else
+    log.warn(
+      fields,
+      'notifications of the database do not arrive (a pooler in transaction mode, or a dead connection): answers stay current by reading',
+    );
 }
 
 export function logStopping(log: EventLog, signal: string): void {

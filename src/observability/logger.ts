@@ -1,6 +1,8 @@
 import { type DestinationStream, type LevelWithSilent, type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 
+export type { Logger };
+
 /** Members that may hold a secret, wherever an object with them is logged. */
 const secrets = ['authorization', 'password', 'secret', 'key', 'url'].flatMap((name) => [
   name,

@@ -1,4 +1,6 @@
-import { decide, type UserAccess } from '../domain/decision/decide.ts';
+import type { Catalogue } from '../domain/decision/catalogue.ts';
+import { decide } from '../domain/decision/decide.ts';
+import type { CompiledAccess, UserAccess } from '../domain/decision/user-access.ts';
 import { RolecallError } from '../domain/errors.ts';
 import { endOf, type Window } from '../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
@@ -79,15 +81,15 @@ export async function guardChange(
 
 /** Throws `forbidden` unless the caller's user, through the caller's credential, has the permission in the scope. */
 export function requirePermissionOf(
-  facts: Facts,
-  caller: Principal,
+  catalogue: Catalogue,
+  access: CompiledAccess | undefined,
+  { narrowedTo }: Principal,
   permission: BuiltinPermission,
   scope: Scope,
 ): void {
   const slug = slugFor(permission);
-  const isNarrowedAway = caller.narrowedTo !== null && !caller.narrowedTo.has(slug);
-  const { allowed } = decide(facts.catalogue, facts.users.get(caller.userId), slug, scope, facts.now);
-  if (!allowed || isNarrowedAway) throw lacks(permission, scope);
+  const isNarrowedAway = narrowedTo !== null && !narrowedTo.has(slug);
+  if (isNarrowedAway || !decide(catalogue, access, slug, scope).allowed) throw lacks(permission, scope);
 }
 
 function lacks(permission: BuiltinPermission, scope: Scope): RolecallError {
@@ -119,7 +121,8 @@ function giftsIn(facts: Facts, item: Reach): readonly Gift[] {
       .map((gift) => (until !== null && until < endOf(gift) ? { ...gift, expiresAt: until } : gift));
   }
   const { scope, window } = item;
-  const permissions = 'role' in item ? [...facts.catalogue.permissionsOf(item.role)] : [item.permission];
+  const permissions =
+    'role' in item ? facts.catalogue.slugsIn(facts.catalogue.permissionsOf(item.role)) : [item.permission];
   return permissions.map((permission) => ({ permission, scope, ...window }));
 }
 

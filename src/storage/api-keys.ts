@@ -1,5 +1,5 @@
 import { and, asc, eq, gt, sql as raw } from 'drizzle-orm';
-import type { Instant, PermissionSlug, UserId } from '../domain/ids.ts';
+import type { PermissionSlug, UserId } from '../domain/ids.ts';
 import type { ChangeHandle, ReadHandle, Sql } from './database.ts';
 import { apiKeys } from './schema/api-keys.ts';
 import { users } from './schema/users.ts';
@@ -13,30 +13,6 @@ export interface ApiKeyRow {
   readonly expiresAt: number | null;
   readonly revokedAt: number | null;
   readonly createdAt: number;
-}
-
-/** What authentication needs to know about a key. */
-export interface CredentialRow {
-  readonly credentialPk: number;
-  readonly userPk: number;
-  readonly userId: UserId;
-  readonly userActive: boolean;
-  readonly secretHash: Buffer;
-  readonly permissions: readonly PermissionSlug[] | null;
-  readonly expiresAt: Instant | null;
-  /** Neither revoked nor expired, by the primary's clock. */
-  readonly valid: boolean;
-}
-
-export async function findCredential(sql: Sql, id: string): Promise<CredentialRow | undefined> {
-  const [row] = await sql<(CredentialRow & { credentialPk: string; userPk: string })[]>`
-    select k.pk as "credentialPk", u.pk as "userPk", u.id as "userId", u.active as "userActive",
-      k.secret_hash as "secretHash", to_json(k.permissions) as permissions,
-      (extract(epoch from k.expires_at) * 1000)::float8 as "expiresAt",
-      k.revoked_at is null and (k.expires_at is null or k.expires_at > clock_timestamp()) as valid
-    from rolecall.api_keys as k join rolecall.users as u on u.pk = k.user_pk
-    where k.id = ${id}`;
-  return row && { ...row, credentialPk: Number(row.credentialPk), userPk: Number(row.userPk) };
 }
 
 /** Whether the key may still be used, by the primary's clock. */

@@ -39,6 +39,8 @@ export interface Database {
   run<T>(deadline: Deadline, work: Work<T>): Promise<T>;
   /** The same for work that takes the revision lock: few at a time, so that those who wait for it leave room for reads. */
   runWriting<T>(deadline: Deadline, work: Work<T>): Promise<T>;
+  /** Connections in use, connections ready, and who waits for one. */
+  usage(): { readonly busy: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
 }
 
@@ -121,7 +123,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     await Promise.all(clients.map((client) => client.end({ timeout: 5 })));
   }
 
-  return { run, runWriting, close };
+  const usage = () => ({ busy: busy.size, idle: idle.length, waiting: gate.waiting + writers.waiting });
+  return { run, runWriting, usage, close };
 }
 
 function discard(client: postgres.Sql): void {

@@ -14,6 +14,10 @@ export class Gate {
     this.#longestQueue = longestQueue;
   }
 
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
   /** Resolves to the function that gives the place back; rejects with `unavailable` when full or too late. */
   async enter(deadline: Deadline): Promise<() => void> {
     if (isPast(deadline)) throw unavailable('the request ran out of time');

@@ -8,9 +8,10 @@ import {
   sealEntry,
 } from '../domain/journal-entries.ts';
 import type { Sql } from './database.ts';
+import { incarnation } from './epochs.ts';
 
 /** The channel that wakes other replicas. A wake-up may be lost: nothing is correct because of it. */
-const revisionChannel = 'rolecall_revision';
+export const revisionChannel = 'rolecall_revision';
 
 /** The revision row, locked by this transaction until it ends. */
 export interface LockedRevision {
@@ -19,6 +20,8 @@ export interface LockedRevision {
   /** The time this transaction's revision would have: UTC, strictly after the last one's. */
   readonly time: string;
   readonly journalHead: Buffer;
+  /** False when the present epoch was written elsewhere: before anything else, a new one must begin. */
+  readonly isSameIncarnation: boolean;
 }
 
 /**
@@ -26,11 +29,12 @@ export interface LockedRevision {
  * revisions commit in the order of their numbers. The time is the primary's clock read after the lock.
  */
 export async function lockRevision(sql: Sql): Promise<LockedRevision> {
-  const [row] = await sql<{ value: string; epoch: string; time: string; journalHead: Buffer }[]>`
+  const [row] = await sql<(Omit<LockedRevision, 'value'> & { value: string })[]>`
     with locked as materialized (select value, epoch, journal_head, time from rolecall.revision for update)
     select value, epoch, journal_head as "journalHead",
       to_char(greatest(clock_timestamp(), time + interval '1 microsecond') at time zone 'UTC',
-        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time
+        'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
+      (select incarnation from rolecall.epochs where id = epoch) = ${incarnation(sql)} as "isSameIncarnation"
     from locked`;
   if (!row) throw new Error('the table rolecall.revision has lost its row');
   return { ...row, value: Number(row.value) };

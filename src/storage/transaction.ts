@@ -1,9 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { RolecallError } from '../domain/errors.ts';
 import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
-import { formatRevision } from '../domain/revisions.ts';
+import { formatRevision, type Revision } from '../domain/revisions.ts';
 import { type ChangeHandle, type Database, handleOn, type ReadHandle, unlessLost } from './database.ts';
 import { type Deadline, isPast, unavailable } from './deadline.ts';
+import { insertEpoch } from './epochs.ts';
 import { mayRetry, toRolecallError } from './errors.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
 import { appendJournal, lockRevision } from './journal.ts';
@@ -44,9 +45,21 @@ export interface Transactions {
     change: (handle: WriteHandle) => Promise<T>,
     remember?: (value: T) => T,
   ): Promise<Written<T>>;
+  /**
+   * Begins a new epoch, recorded as the next revision: if this is not the history that it was, if it lacks the revision
+   * `lost` that is known to have been, or because whoever restored it says so. Returns the revision after which the old
+   * epoch is lost, or null when nothing was to be done.
+   */
+  beginEpoch(
+    deadline: Deadline,
+    why: { readonly actor: Actor; readonly lost?: Revision | undefined; readonly declared?: boolean },
+  ): Promise<Revision | null>;
 }
 
 const mostAttempts = 4;
+
+/** The database is a copy, or another server than the one that wrote it. */
+class OtherIncarnation extends Error {}
 
 /** Carries the answer of a dry run out of the transaction that it rolls back. */
 class DryRunDone<T> extends Error {
@@ -89,6 +102,10 @@ export function openTransactions(database: Database, journalKey: string): Transa
               }) as Promise<Written<T>>,
         );
       } catch (error) {
+        if (error instanceof OtherIncarnation) {
+          await beginEpoch(context.deadline, { actor: { kind: 'service' } });
+          continue;
+        }
         const failure = toRolecallError(error);
         if (progress.committing && failure.code === 'unavailable')
           throw new RolecallError(
@@ -109,6 +126,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
     ): Promise<Written<T>> {
       const { sql } = handle;
       const locked = await lockRevision(sql);
+      if (!locked.isSameIncarnation) throw new OtherIncarnation();
       const { idempotency } = context;
       if (idempotency) {
         const answer = await findAnswer(sql, idempotency);
@@ -129,5 +147,28 @@ export function openTransactions(database: Database, journalKey: string): Transa
     }
   }
 
-  return { read, write };
+  function beginEpoch(
+    deadline: Deadline,
+    { actor, lost, declared = false }: Parameters<Transactions['beginEpoch']>[1],
+  ): Promise<Revision | null> {
+    const begin = async ({ sql }: ChangeHandle) => {
+      const locked = await lockRevision(sql);
+      const { epoch, value, isSameIncarnation } = locked;
+      const isCut = lost?.epoch === epoch && lost.value > value;
+      if (isSameIncarnation && !isCut && !declared) return null;
+      const begun = await insertEpoch(sql, value);
+      const entry: JournalEntry = { kind: 'epoch_began', before: { epoch }, after: { epoch: begun } };
+      await appendJournal(sql, journalKey, { ...locked, epoch: begun }, { actor, requestId: null }, [entry]);
+      return { epoch, value };
+    };
+    return database.runWriting(
+      deadline,
+      (client, isGone) =>
+        client.begin('isolation level read committed', (sql) =>
+          unlessLost(begin(handleOn(sql, client, isGone)), isGone),
+        ) as Promise<Revision | null>,
+    );
+  }
+
+  return { read, write, beginEpoch };
 }

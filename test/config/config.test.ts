@@ -33,6 +33,11 @@ describe('defaults', () => {
       poolSize: 10,
       requestTimeoutMs: 2000,
       connectTimeoutMs: 1000,
+      readDatabaseUrl: undefined,
+      freshness: 'latest',
+      leaseMs: 1000,
+      workers: 1,
+      cacheMegabytes: 128,
       nodeEnv: undefined,
     });
   });
@@ -317,7 +322,7 @@ describe('secrets', () => {
 
 it('the table names what is read, secrets as secrets', () => {
   const secret = variables.filter((variable) => variable.secret).map((variable) => variable.name);
-  expect(secret).toEqual(['DATABASE_URL', 'ROLECALL_JOURNAL_KEY']);
+  expect(secret).toEqual(['DATABASE_URL', 'ROLECALL_READ_DATABASE_URL', 'ROLECALL_JOURNAL_KEY']);
   for (const { name } of variables)
     if (name.startsWith('ROLECALL_')) expect(problemsOf({ [name]: '' })).toEqual([]);
   const misread = variables

@@ -156,7 +156,7 @@ describe('windows that touch', () => {
 });
 
 describe('without the rule that', () => {
-  const cases = fc.sample(givings, { seed: 7, numRuns: 5_000 });
+  const cases = fc.sample(givings, { seed: 7, numRuns: 20_000 });
   const expected = cases.map(referenceHoldsWholly);
 
   it.each<[string, Breakage['replace'], Breakage['by']]>([
@@ -196,11 +196,7 @@ describe('without the rule that', () => {
     ['a deny that ends at the start does not count', 'endOf(exception) > from', 'endOf(exception) >= from'],
     ['a source lies above', "'allow' && covers(exception.scope, gift.scope)", "'allow'"],
     ['a grant lies above', 'covers(grant.scope, gift.scope) &&', ''],
-    [
-      'a grant of the role gives the permission',
-      '&& catalogue.permissionsOf(grant.role).has(gift.permission)',
-      '',
-    ],
+    ['a grant of the role gives the permission', '&& catalogue.gives(grant.role, gift.permission)', ''],
     ['a gap is a gap', 'if (startOf(window) > reached) return false;', ''],
     ['touching is no gap', 'startOf(window) > reached', 'startOf(window) >= reached'],
     [

@@ -1,7 +1,7 @@
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
 import { parseScope, type Scope } from '../../src/domain/ids.ts';
-import { covers, everywhere } from '../../src/domain/scopes.ts';
+import { covers, everywhere, parentOf } from '../../src/domain/scopes.ts';
 
 // Few letters, and those that stand before and after the slash in order, so that many scopes begin alike.
 const segments = fc.array(
@@ -46,6 +46,13 @@ describe('a scope covers', () => {
   test.prop([scope])('everything if it is the empty one', (any) => {
     expect(covers(everywhere, any)).toBe(true);
     expect(covers(any, everywhere)).toBe(any === everywhere);
+  });
+
+  test.prop([scope, scope], { numRuns: 20_000 })('itself and whatever has it among its parents', (a, b) => {
+    const path: Scope[] = [];
+    for (let place: Scope | undefined = b; place !== undefined; place = parentOf(place)) path.push(place);
+    expect(path).toHaveLength(b === everywhere ? 1 : b.split('/').length + 1);
+    expect(path.includes(a)).toBe(covers(a, b));
   });
 
   it.each([

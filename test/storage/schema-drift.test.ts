@@ -272,9 +272,9 @@ describe('the database by itself', () => {
     matrix_layers_pkey: [`${layer(`'a'`, digest)}, ('a', 78, ${digest}, '{}', 1)`],
     matrix_layers_position_key: [`${layer(`'a'`, digest)}, ('b', 77, ${digest}, '{}', 1)`],
     epochs_id_form: [`repeat('0', 11)`, `repeat('0', 13)`, `repeat('A', 12)`].map(
-      (id) => `insert into rolecall.epochs values (${id}, 0)`,
+      (id) => `insert into rolecall.epochs values (${id}, 0, '')`,
     ),
-    epochs_pkey: ['insert into rolecall.epochs select id, 1 from rolecall.epochs'],
+    epochs_pkey: ['insert into rolecall.epochs select id, 1, incarnation from rolecall.epochs'],
     revision_only_row: [
       `insert into rolecall.revision select false, 1, 1, epoch, now(), '' from rolecall.revision`,
     ],

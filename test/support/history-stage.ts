@@ -46,8 +46,8 @@ export async function openStage(build: Build): Promise<Stage> {
     ROLECALL_POOL_SIZE: '3',
     ROLECALL_REQUEST_TIMEOUT_MS: '20000',
   };
-  const runtime = await build.openRuntime(loadConfig(['database', 'journalKey'], environment));
   const logger = pino({ level: 'silent' });
+  const runtime = await build.openRuntime(loadConfig(['database', 'journalKey'], environment), logger);
   const app = await build.buildServer(runtime, { version: '0.0.0-test', requestTimeoutMs: 20_000, logger });
   await app.ready();
   return {

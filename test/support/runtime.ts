@@ -1,3 +1,4 @@
+import { pino } from 'pino';
 import { loadConfig } from '../../src/config/config.ts';
 import { openRuntime, type Runtime } from '../../src/runtime.ts';
 
@@ -15,5 +16,5 @@ export function openTestRuntime(
     ROLECALL_REQUEST_TIMEOUT_MS: '20000',
     ...variables,
   };
-  return openRuntime(loadConfig(['database', 'journalKey'], environment));
+  return openRuntime(loadConfig(['database', 'journalKey'], environment), pino({ level: 'silent' }));
 }

@@ -3,8 +3,8 @@
  * alike. Rows that the database would refuse (circles of includes, windows that end before they start) occur as well.
  */
 import fc from 'fast-check';
-import { buildCatalogue, type Catalogue } from '../../src/domain/decision/catalogue.ts';
-import type { UserAccess } from '../../src/domain/decision/decide.ts';
+import { Catalogue } from '../../src/domain/decision/catalogue.ts';
+import type { UserAccess } from '../../src/domain/decision/user-access.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope } from '../../src/domain/ids.ts';
 import {
   type ReferenceAnswer,
@@ -52,6 +52,10 @@ export const inventedScopes = [
 
 const permissions = ['orders_view', 'orders_view_all', 'a_b_c'];
 const neverRegistered = 'orders_view_nothing';
+// They sort between the permissions that are asked about, whose numbers are then in three words of a bitset.
+const fillers = ['b_', 'orders_view_a'].flatMap((name) =>
+  Array.from({ length: 40 }, (_, n) => `${name}${n}`),
+);
 // A role may be called like a permission or like a member that every JavaScript object has.
 const roles = ['admin', 'viewer', 'orders_view', 'constructor', 'loader'];
 const users = ['alice', 'Alice'];
@@ -87,7 +91,7 @@ const origin = fc.constantFrom('builtin', 'baseline', 'api');
 const withheld = oneIn(8);
 const standing = fc.constantFrom(...Array<'registered'>(14).fill('registered'), 'retired', undefined);
 
-export const worlds: fc.Arbitrary<World> = fc.record({
+const smallWorlds: fc.Arbitrary<World> = fc.record({
   permissions: fc.tuple(...permissions.map(() => standing)).map((states) => namedBy(permissions, states)),
   users: fc.tuple(...users.map(() => userArbitrary)).map((states) => namedBy(users, states)),
   includes: fc.uniqueArray(
@@ -100,6 +104,23 @@ export const worlds: fc.Arbitrary<World> = fc.record({
   ),
 });
 
+/** Few are wide, because the reference model takes its time with those. */
+export const worlds: fc.Arbitrary<World> = fc
+  .tuple(smallWorlds, oneIn(16), withheld)
+  .map(([world, isWide, isWithheld]) => (isWide ? widened(world, isWithheld) : world));
+
+/** With more permissions than a word has bits, every third of which viewers have. */
+function widened(world: World, isWithheld: boolean): World {
+  const rows = fillers
+    .filter((_, n) => n % 3 === 0)
+    .map((filler) => ({ role: 'viewer', permission: filler, origin: 'api', withheld: isWithheld }));
+  return {
+    ...world,
+    permissions: new Map([...fillers.map((slug) => [slug, 'registered'] as const), ...world.permissions]),
+    edges: [...world.edges, ...rows],
+  };
+}
+
 export const questions: fc.Arbitrary<Question> = fc.record({
   user: fc.constantFrom(...users, ...users, ...users, ...users, ...users, ...unknownUsers),
   permission: namedPermission,
@@ -108,7 +129,8 @@ export const questions: fc.Arbitrary<Question> = fc.record({
 });
 
 /** The part of the domain that answers about access; a broken build has its own. */
-export type DecisionBuild = Pick<typeof import('../../src/domain/decision/catalogue.ts'), 'buildCatalogue'> &
+export type DecisionBuild = Pick<typeof import('../../src/domain/decision/catalogue.ts'), 'Catalogue'> &
+  Pick<typeof import('../../src/domain/decision/user-access.ts'), 'compileAccess'> &
   Pick<typeof import('../../src/domain/decision/decide.ts'), 'decide'> &
   Pick<typeof import('../../src/domain/decision/effective-access.ts'), 'effectiveAccess' | 'scopesOf'> &
   Pick<typeof import('../../src/domain/decision/next-change.ts'), 'nextChange'>;
@@ -124,22 +146,28 @@ export interface Answers {
   readonly denied: readonly string[];
   /** Where anything is held. */
   readonly scopesOfAnything: readonly string[];
+  /** From when (included) to when (not included) nothing of the user starts or expires. */
+  readonly from: number;
+  readonly until: number;
 }
 
 export function answersOf(build: DecisionBuild, world: World, question: Question): Answers {
   const permission = question.permission as PermissionSlug;
   const scope = question.scope as Scope;
   const at: Instant = question.at;
-  const catalogue = catalogueOf(world, build.buildCatalogue);
+  const catalogue = catalogueOf(world, build.Catalogue);
   const user = accessOf(world, question.user);
-  const decision = build.decide(catalogue, user, permission, scope, at);
-  if (user === undefined) return { ...ofNobody, decision };
+  const access = user && build.compileAccess(catalogue, user, at);
+  const decision = build.decide(catalogue, access, permission, scope);
+  if (access === undefined) return { ...ofNobody, decision };
   return {
     decision,
-    ...build.effectiveAccess(catalogue, user, scope, at),
-    nextChange: build.nextChange(catalogue, user, scope, at),
-    ...build.scopesOf(catalogue, user, permission, at),
-    scopesOfAnything: build.scopesOf(catalogue, user, null, at).scopes,
+    ...build.effectiveAccess(access, scope),
+    nextChange: build.nextChange(catalogue, access.user, scope, at),
+    ...build.scopesOf(access, permission),
+    scopesOfAnything: build.scopesOf(access, null).scopes,
+    from: access.from,
+    until: access.until,
   };
 }
 
@@ -158,6 +186,9 @@ export function referenceAnswers(world: World, { user: id, permission, scope, at
     const hasStarted = startsAt === null || startsAt <= at;
     return effect === 'deny' && hasStarted && (expiresAt === null || expiresAt > at);
   });
+  const bounds = [...user.grants, ...user.exceptions]
+    .flatMap(({ startsAt, expiresAt }) => [startsAt, expiresAt])
+    .filter((instant) => instant !== null);
   return {
     decision,
     ...listsAt(at),
@@ -169,6 +200,8 @@ export function referenceAnswers(world: World, { user: id, permission, scope, at
     scopesOfAnything: namedScopes([...user.grants, ...user.exceptions]).filter(
       (named) => referencePermissions(world, id, named, at).length > 0,
     ),
+    from: Math.max(...bounds.filter((instant) => instant <= at)),
+    until: Math.min(...bounds.filter((instant) => instant > at)),
   };
 }
 
@@ -179,6 +212,8 @@ const ofNobody = {
   scopes: [],
   denied: [],
   scopesOfAnything: [],
+  from: Number.NEGATIVE_INFINITY,
+  until: Number.POSITIVE_INFINITY,
 };
 
 function namedScopes(held: readonly { scope: string }[]): string[] {
@@ -186,9 +221,9 @@ function namedScopes(held: readonly { scope: string }[]): string[] {
 }
 
 /** The catalogue of a world, by another build of the domain if one is given. */
-export function catalogueOf(world: World, build = buildCatalogue): Catalogue {
+export function catalogueOf(world: World, Build = Catalogue): Catalogue {
   const registered = [...world.permissions].filter(([, state]) => state === 'registered');
-  return build({
+  return new Build({
     registered: registered.map(([slug]) => slug as PermissionSlug),
     includes: world.includes.map((row) => ({
       role: row.role as RoleKey,

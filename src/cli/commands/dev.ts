@@ -6,6 +6,7 @@ import { type Config, loadConfig, type Settings } from '../../config/config.ts';
 import { Secret } from '../../config/secrets.ts';
 import { RolecallError } from '../../domain/errors.ts';
 import type { RoleKey, UserId } from '../../domain/ids.ts';
+import { createLogger } from '../../observability/logger.ts';
 import { openRuntime, type Runtime } from '../../runtime.ts';
 import { operatorCall } from '../../services/call.ts';
 import { claimDatabase, startOwnDatabase } from '../../storage/development.ts';
@@ -59,12 +60,13 @@ async function run({ data, databaseUrl }: DevOptions): Promise<void> {
       join(data, 'env'),
       `DATABASE_URL=${database.url}\nROLECALL_JOURNAL_KEY=${journalKey}\n`,
     );
-    const runtime = await openRuntime(config);
+    const logger = createLogger(config.logLevel, process.stdout);
+    const runtime = await openRuntime(config, logger);
     try {
       await prepare(runtime, database.url);
       const key = await administratorKey(runtime, join(data, 'admin-key'));
       const stopped = untilStopped();
-      const service = await listen(config, runtime);
+      const service = await listen(config, runtime, logger);
       print(welcome(service.url, key, database.location, data));
       print(`Ready in ${((performance.now() - started) / 1_000).toFixed(1)} s`);
       await service.close(await stopped);
@@ -99,14 +101,12 @@ async function prepare(runtime: Runtime, url: string): Promise<void> {
 async function administratorKey(runtime: Runtime, path: string): Promise<string> {
   const key = await kept(path, () => makeKey(runtime));
   const { deadline } = operatorCall(seedTimeoutMs);
-  const isValid = await runtime.authentication.authenticate(`Bearer ${key}`, deadline).then(
-    () => true,
-    (error: unknown) => {
-      if (error instanceof RolecallError && error.code === 'unauthenticated') return false;
-      throw error;
-    },
-  );
-  if (isValid) return key;
+  try {
+    await runtime.authentication.authenticate(`Bearer ${key}`, deadline);
+    return key;
+  } catch (error) {
+    if (!(error instanceof RolecallError && error.code === 'unauthenticated')) throw error;
+  }
   const made = await makeKey(runtime);
   await writePrivately(path, `${made}\n`);
   return made;

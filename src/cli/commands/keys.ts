@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { loadConfig } from '../../config/config.ts';
 import { RolecallError } from '../../domain/errors.ts';
 import { type Parsed, parseRoleKey, parseUserId } from '../../domain/ids.ts';
+import { createLogger } from '../../observability/logger.ts';
 import { openRuntime } from '../../runtime.ts';
 import { operatorCall } from '../../services/call.ts';
 import { print, printJson, progress } from '../output.ts';
@@ -22,7 +23,10 @@ export function addKeys(program: Command): void {
     .action(async (options: { user: string; role?: string; json?: boolean }) => {
       const user = accepted(parseUserId(options.user));
       const role = options.role === undefined ? null : accepted(parseRoleKey(options.role));
-      const runtime = await openRuntime(loadConfig(['database', 'journalKey']));
+      const runtime = await openRuntime(
+        loadConfig(['database', 'journalKey']),
+        createLogger('warn', process.stderr),
+      );
       try {
         const { value } = await runtime.apiKeys.provision(operatorCall(timeoutMs), user, role);
         if (options.json) printJson({ key: value.key, id: value.id, user: value.user });

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../../config/config.ts';
+import { createLogger } from '../../observability/logger.ts';
 import { openRuntime } from '../../runtime.ts';
 import { operatorCall } from '../../services/call.ts';
 import { readMatrixFile, shippedBaseline } from '../matrix-files.ts';
@@ -18,7 +19,10 @@ export function addMatrix(program: Command): void {
     .option('--json', 'print JSON')
     .action(async ({ file, json }: { file: string; json?: boolean }) => {
       const layer = await readMatrixFile(file);
-      const runtime = await openRuntime(loadConfig(['database', 'journalKey']));
+      const runtime = await openRuntime(
+        loadConfig(['database', 'journalKey']),
+        createLogger('warn', process.stderr),
+      );
       try {
         const { value, revision, changed } = await runtime.matrix.apply(operatorCall(applyTimeoutMs), [
           layer,

@@ -1,10 +1,13 @@
-import type { Command } from 'commander';
+import cluster from 'node:cluster';
+import { type Command, CommanderError } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { buildServer } from '../../http/server.ts';
 import { logStopping } from '../../observability/events.ts';
-import { createLogger } from '../../observability/logger.ts';
+import { createLogger, type Logger } from '../../observability/logger.ts';
 import { openRuntime, type Runtime } from '../../runtime.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { readVersion } from '../release.ts';
+import { runWorkers } from '../workers.ts';
 
 export function addServe(program: Command): void {
   program
@@ -12,11 +15,22 @@ export function addServe(program: Command): void {
     .description('answer requests; never migrates, seeds or creates anything')
     .action(async () => {
       const config = loadConfig(['database', 'journalKey']);
-      const runtime = await openRuntime(config);
       const stopped = untilStopped();
-      const service = await listen(config, runtime);
-      await service.close(await stopped);
-      await runtime.close();
+      if (config.workers > 1 && cluster.isPrimary) {
+        const code = await runWorkers(config.workers, stopped);
+        if (code !== exitCodes.done) throw new CommanderError(code, 'rolecall.workers', '');
+        return;
+      }
+      const logger = createLogger(config.logLevel, process.stdout);
+      const runtime = await openRuntime(config, logger);
+      try {
+        const service = await listen(config, runtime, logger);
+        await service.close(await stopped);
+      } finally {
+        await runtime.close();
+        // The channel to the process above would keep a worker alive.
+        if (cluster.isWorker) process.disconnect();
+      }
     });
 }
 
@@ -33,8 +47,9 @@ const sweepMs = 50;
 export async function listen(
   config: Config<['database', 'journalKey']>,
   runtime: Runtime,
+  logger: Logger,
 ): Promise<ListeningService> {
-  const logger = createLogger(config.logLevel, process.stdout);
+  runtime.listen();
   const app = await buildServer(runtime, {
     version: readVersion(),
     requestTimeoutMs: config.requestTimeoutMs,
@@ -69,5 +84,7 @@ export function untilStopped(): Promise<NodeJS.Signals> {
     };
     process.on('SIGTERM', stop);
     process.on('SIGINT', stop);
+    // Of several workers: the process above them is gone, and nobody else will tell this one to stop.
+    process.once('disconnect', () => stop('SIGTERM'));
   });
 }

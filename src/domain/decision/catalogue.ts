@@ -1,4 +1,5 @@
 import type { PermissionSlug, RoleKey } from '../ids.ts';
+import { Bitset } from './bitset.ts';
 
 /** An include as stored: one row per origin; a withheld row is a tombstone. */
 export interface IncludeRow {
@@ -14,48 +15,83 @@ export interface EdgeRow {
   readonly withheld: boolean;
 }
 
-/** What roles mean at one revision. Never edited: a new revision is a new catalogue. */
-export interface Catalogue {
-  /** Registered and not retired. */
-  isRegistered(permission: PermissionSlug): boolean;
-  /** The role itself and every role it includes, however deep. */
-  closureOf(role: RoleKey): ReadonlySet<RoleKey>;
-  /** The registered permissions of the role's closure. */
-  permissionsOf(role: RoleKey): ReadonlySet<PermissionSlug>;
-}
-
-/** Builds the catalogue from rows. `registered` may be limited to the permissions that will be asked about. */
-export function buildCatalogue(rows: {
+export interface CatalogueRows {
+  /** Registered and not retired; may be limited to the permissions that will be asked about. */
   readonly registered: Iterable<PermissionSlug>;
   readonly includes: readonly IncludeRow[];
   readonly edges: readonly EdgeRow[];
-}): Catalogue {
-  const registered = new Set(rows.registered);
-  const includes = standing(rows.includes, (row) => row.included);
-  const edges = standing(rows.edges, (row) => row.permission);
-  const closures = new Map<RoleKey, ReadonlySet<RoleKey>>();
-  const permissions = new Map<RoleKey, ReadonlySet<PermissionSlug>>();
+}
 
-  function closureOf(role: RoleKey): ReadonlySet<RoleKey> {
-    return remembered(closures, role, () => {
+/**
+ * What roles mean at one revision. Permissions are numbered densely in the order of their slugs, so that a set of them
+ * is a bitset and comes out sorted. Never edited: a new revision is a new catalogue.
+ */
+export class Catalogue {
+  readonly #slugs: readonly PermissionSlug[];
+  readonly #numbers = new Map<PermissionSlug, number>();
+  readonly #includes: ReadonlyMap<RoleKey, ReadonlySet<RoleKey>>;
+  readonly #edges: ReadonlyMap<RoleKey, ReadonlySet<PermissionSlug>>;
+  readonly #closures = new Map<RoleKey, ReadonlySet<RoleKey>>();
+  readonly #permissions = new Map<RoleKey, Bitset>();
+
+  constructor(rows: CatalogueRows) {
+    this.#slugs = [...new Set(rows.registered)].sort();
+    for (const [number, slug] of this.#slugs.entries()) this.#numbers.set(slug, number);
+    this.#includes = standing(rows.includes, (row) => row.included);
+    this.#edges = standing(rows.edges, (row) => row.permission);
+  }
+
+  /** How many permissions are registered. */
+  get size(): number {
+    return this.#slugs.length;
+  }
+
+  /** The permission's number in every bitset of this catalogue; undefined if it is not registered, or retired. */
+  numberOf(permission: PermissionSlug): number | undefined {
+    return this.#numbers.get(permission);
+  }
+
+  isRegistered(permission: PermissionSlug): boolean {
+    return this.#numbers.has(permission);
+  }
+
+  /** The role itself and every role it includes, however deep. */
+  closureOf(role: RoleKey): ReadonlySet<RoleKey> {
+    return remembered(this.#closures, role, () => {
       const reached = new Set([role]);
       // A set iterates over what is added while it is walked, so this ends when nothing new is reached.
-      for (const next of reached) for (const included of includes.get(next) ?? []) reached.add(included);
+      for (const next of reached)
+        for (const included of this.#includes.get(next) ?? []) reached.add(included);
       return reached;
     });
   }
 
-  function permissionsOf(role: RoleKey): ReadonlySet<PermissionSlug> {
-    return remembered(permissions, role, () => {
-      const given = new Set<PermissionSlug>();
-      for (const reached of closureOf(role))
-        for (const permission of edges.get(reached) ?? [])
-          if (registered.has(permission)) given.add(permission);
+  /** The registered permissions of the role's closure. */
+  permissionsOf(role: RoleKey): Bitset {
+    return remembered(this.#permissions, role, () => {
+      const given = this.emptySet();
+      for (const reached of this.closureOf(role))
+        for (const permission of this.#edges.get(reached) ?? []) {
+          const number = this.#numbers.get(permission);
+          if (number !== undefined) given.add(number);
+        }
       return given;
     });
   }
 
-  return { isRegistered: (permission) => registered.has(permission), closureOf, permissionsOf };
+  gives(role: RoleKey, permission: PermissionSlug): boolean {
+    const number = this.#numbers.get(permission);
+    return number !== undefined && this.permissionsOf(role).has(number);
+  }
+
+  /** The slugs of a bitset of this catalogue, sorted. */
+  slugsIn(permissions: Bitset): PermissionSlug[] {
+    return [...permissions].map((number) => this.#slugs[number] as PermissionSlug);
+  }
+
+  emptySet(): Bitset {
+    return new Bitset(this.#slugs.length);
+  }
 }
 
 /** An edge stands if at least one origin gives it and no tombstone withholds it. */

@@ -1,6 +1,9 @@
-import type { Instant, PermissionSlug, RoleKey, Scope } from '../ids.ts';
-import type { Catalogue } from './catalogue.ts';
-import { decide, holds, type UserAccess } from './decide.ts';
+import { inForce } from '../grants.ts';
+import type { PermissionSlug, RoleKey, Scope } from '../ids.ts';
+import { covers, parentOf } from '../scopes.ts';
+import type { Bitset } from './bitset.ts';
+import { decide } from './decide.ts';
+import type { CompiledAccess } from './user-access.ts';
 
 /** What a user may do in one scope, both lists sorted bytewise. */
 export interface EffectiveAccess {
@@ -11,28 +14,18 @@ export interface EffectiveAccess {
 const nothing: EffectiveAccess = { permissions: [], roles: [] };
 
 /**
- * Every permission that `decide` would allow, and every role that counts, in one scope at one instant. A permission is
- * in the list if and only if `decide` allows it: the property tests hold the two together.
+ * Every permission that `decide` would allow, and every role that counts, in one scope. A permission is in the list if
+ * and only if `decide` allows it: the property tests hold the two together.
  */
-export function effectiveAccess(
-  catalogue: Catalogue,
-  user: UserAccess,
-  scope: Scope,
-  at: Instant,
-): EffectiveAccess {
+export function effectiveAccess(access: CompiledAccess, scope: Scope): EffectiveAccess {
+  const { user, catalogue, at } = access;
   if (!user.active) return nothing;
   const roles = new Set<RoleKey>();
-  const permissions = new Set<PermissionSlug>();
-  for (const grant of user.grants) {
-    if (!holds(grant, scope, at)) continue;
-    for (const role of catalogue.closureOf(grant.role)) roles.add(role);
-    for (const permission of catalogue.permissionsOf(grant.role)) permissions.add(permission);
-  }
-  const exceptions = user.exceptions.filter((exception) => holds(exception, scope, at));
-  for (const { effect, permission } of exceptions)
-    if (effect === 'allow' && catalogue.isRegistered(permission)) permissions.add(permission);
-  for (const { effect, permission } of exceptions) if (effect === 'deny') permissions.delete(permission);
-  return { permissions: [...permissions].sort(), roles: [...roles].sort() };
+  // A role that is there already came with its whole closure.
+  for (const grant of user.grants)
+    if (!roles.has(grant.role) && covers(grant.scope, scope) && inForce(grant, at))
+      for (const role of catalogue.closureOf(grant.role)) roles.add(role);
+  return { permissions: catalogue.slugsIn(allowedAt(access, scope)), roles: [...roles].sort() };
 }
 
 /**
@@ -41,24 +34,36 @@ export function effectiveAccess(
  * anything at all, exceptions below may leave nothing, and `denied` is empty.
  */
 export function scopesOf(
-  catalogue: Catalogue,
-  user: UserAccess,
+  access: CompiledAccess,
   permission: PermissionSlug | null,
-  at: Instant,
 ): { readonly scopes: readonly Scope[]; readonly denied: readonly Scope[] } {
+  const { user, catalogue } = access;
   const concerned = user.exceptions.filter(
     (exception) => permission === null || exception.permission === permission,
   );
   const named = new Set([...user.grants, ...concerned].map((held) => held.scope));
   const holdsAt = (scope: Scope) =>
     permission === null
-      ? effectiveAccess(catalogue, user, scope, at).permissions.length > 0
-      : decide(catalogue, user, permission, scope, at).allowed;
+      ? user.active && !allowedAt(access, scope).isEmpty()
+      : decide(catalogue, access, permission, scope).allowed;
   const denies = concerned.filter(
-    (exception) => exception.effect === 'deny' && holds(exception, exception.scope, at),
+    (exception) => exception.effect === 'deny' && inForce(exception, access.at),
   );
   return {
     scopes: [...named].filter(holdsAt).sort(),
     denied: permission === null ? [] : [...new Set(denies.map((exception) => exception.scope))].sort(),
   };
+}
+
+/** What is given at a scope or above it and denied at none of them. */
+function allowedAt({ catalogue, standings }: CompiledAccess, scope: Scope): Bitset {
+  const allowed = catalogue.emptySet();
+  const denied = catalogue.emptySet();
+  for (let place: Scope | undefined = scope; place !== undefined; place = parentOf(place)) {
+    const standing = standings.get(place);
+    if (standing) allowed.addAll(standing.given);
+    if (standing?.denied) denied.addAll(standing.denied);
+  }
+  allowed.removeAll(denied);
+  return allowed;
 }

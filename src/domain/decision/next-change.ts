@@ -1,8 +1,8 @@
 import { type Exception, endOf, type Grant, inForce, startOf } from '../grants.ts';
-import type { Instant, PermissionSlug, Scope } from '../ids.ts';
+import type { Instant, RoleKey, Scope } from '../ids.ts';
 import { covers } from '../scopes.ts';
 import type { Catalogue } from './catalogue.ts';
-import type { UserAccess } from './decide.ts';
+import type { UserAccess } from './user-access.ts';
 
 /**
  * The next instant after `at` at which `effectiveAccess` in this scope changes by itself because something starts or
@@ -37,13 +37,16 @@ export function nextChange(
   return null;
 }
 
+/** A role, or a permission by its number. */
+type Counted = RoleKey | number;
+
 /** How often each role and permission is given or denied, and which of them count otherwise than when remembered. */
 class Tally {
   readonly #catalogue: Catalogue;
-  readonly #given = new Map<string, number>();
-  readonly #denied = new Map<string, number>();
-  readonly #different = new Set<string>();
-  #remembered: ReadonlySet<string> = new Set();
+  readonly #given = new Map<Counted, number>();
+  readonly #denied = new Map<Counted, number>();
+  readonly #different = new Set<Counted>();
+  #remembered: ReadonlySet<Counted> = new Set();
 
   constructor(catalogue: Catalogue) {
     this.#catalogue = catalogue;
@@ -51,11 +54,14 @@ class Tally {
 
   count(one: Grant | Exception, by: number): void {
     if ('role' in one) {
-      for (const role of this.#catalogue.closureOf(one.role)) this.#add(this.#given, `role ${role}`, by);
+      for (const role of this.#catalogue.closureOf(one.role)) this.#add(this.#given, role, by);
       for (const permission of this.#catalogue.permissionsOf(one.role))
         this.#add(this.#given, permission, by);
-    } else if (this.#catalogue.isRegistered(one.permission))
-      this.#add(one.effect === 'allow' ? this.#given : this.#denied, one.permission, by);
+      return;
+    }
+    const permission = this.#catalogue.numberOf(one.permission);
+    if (permission !== undefined)
+      this.#add(one.effect === 'allow' ? this.#given : this.#denied, permission, by);
   }
 
   /** From here on `differs` compares with what counts now. */
@@ -68,7 +74,7 @@ class Tally {
     return this.#different.size > 0;
   }
 
-  #add(tally: Map<string, number>, name: PermissionSlug | `role ${string}`, by: number): void {
+  #add(tally: Map<Counted, number>, name: Counted, by: number): void {
     tally.set(name, (tally.get(name) ?? 0) + by);
     const counts = (this.#given.get(name) ?? 0) > 0 && (this.#denied.get(name) ?? 0) === 0;
     if (counts === this.#remembered.has(name)) this.#different.delete(name);

@@ -16,6 +16,7 @@ const builtinActions = {
   manage_permissions: 'Register, describe and retire permissions',
   read_keys: 'See API keys, never their secrets',
   manage_keys: 'Create, rotate and revoke API keys',
+  read_metrics: 'See what the running service counts',
   escalate: 'Give what one does not hold oneself',
 } as const;
 

@@ -22,7 +22,7 @@ export function sendProblem(
 ): FastifyReply {
   const problem = problemOf(error, request.id);
   reply.header('x-request-id', request.id);
-  if (problem.status >= 500) logFailure(request.log, error);
+  if (problem.status >= 500) logFailure(request.log, request.id, error);
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="rolecall"');
   if (problem.status === 503) reply.header('retry-after', String(error.retryAfter ?? 1));
   return reply
@@ -37,7 +37,6 @@ const frameworkCodes: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: ['payload_too_large', 'the body is larger than this route takes'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported_media_type', 'bodies are application/json'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['invalid_input', 'the body is not as long as Content-Length says'],
-  FST_ERR_HANDLER_TIMEOUT: ['unavailable', 'no answer was found in time'],
   FST_ERR_BAD_URL: ['invalid_input', 'the path is not valid percent-encoded UTF-8'],
 };
 

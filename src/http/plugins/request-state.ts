@@ -5,11 +5,12 @@ import { type RequestState, stateName } from '../call.ts';
 /** Gives every request its deadline, and every answer the id under which the log knows it. */
 export function addRequestState(app: FastifyInstance, requestTimeoutMs: number): void {
   app.decorateRequest(stateName);
-  app.addHook('onRequest', async (request, reply) => {
+  app.addHook('onRequest', (request, reply, done) => {
     const state: RequestState = { deadline: dueIn(requestTimeoutMs) };
     request.setDecorator(stateName, state);
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
+    done();
   });
 }
 

@@ -12,11 +12,13 @@ export function addStrictInputs(app: FastifyInstance): void {
     route.schema = { querystring: z.strictObject({}), ...route.schema };
   });
 
-  app.addHook('preValidation', async (request) => {
-    if (request.is404 || request.body === undefined || request.routeOptions.schema?.body) return;
+  app.addHook('preValidation', (request, _reply, done) => {
+    if (request.is404 || request.body === undefined || request.routeOptions.schema?.body) return done();
     const detail = 'this route takes no body';
-    throw new RolecallError('invalid_input', detail, {
-      errors: [{ pointer: '', code: 'unknown_member', detail }],
-    });
+    done(
+      new RolecallError('invalid_input', detail, {
+        errors: [{ pointer: '', code: 'unknown_member', detail }],
+      }),
+    );
   });
 }

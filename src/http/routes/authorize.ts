@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { everywhere } from '../../domain/scopes.ts';
 import { type AccessCheck, type Answer, aboutOthers } from '../../services/decisions/access-check.ts';
 import { aboutOthersWith } from '../access.ts';
-import { askingOf, principalOf } from '../call.ts';
+import { askingOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
 import { authorizeAnswer, authorizeBody, batchAnswer, batchBody } from '../schemas/decisions.ts';
 
@@ -23,8 +23,8 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
       response: { 200: authorizeAnswer, ...refusals(409, 413, 415) },
     },
     handler: async (request) => {
-      const { user = principalOf(request).userId, permission, scope = everywhere, atLeast } = request.body;
-      const asking = askingOf(request, atLeast);
+      const asking = askingOf(request, request.body);
+      const { user = asking.caller.userId, permission, scope = everywhere } = request.body;
       const { answer, revision } = await accessCheck.authorize(asking, { user, permission, scope });
       return { ...resultOf(answer), revision };
     },
@@ -42,9 +42,10 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
       response: { 200: batchAnswer, ...refusals(409, 413, 415) },
     },
     handler: async (request) => {
-      const { user = principalOf(request).userId, scope = everywhere, checks, atLeast } = request.body;
+      const asking = askingOf(request, request.body);
+      const { user = asking.caller.userId, scope = everywhere, checks } = request.body;
       const questions = checks.map((check) => ({ user, scope, ...defined(check) }));
-      const { answers, revision } = await accessCheck.authorizeAll(askingOf(request, atLeast), questions);
+      const { answers, revision } = await accessCheck.authorizeAll(asking, questions);
       return { results: answers.map(resultOf), revision };
     },
   });

@@ -1,16 +1,19 @@
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { z } from 'zod';
+import { type Metrics, metricsType } from '../../observability/metrics.ts';
 import { dueIn } from '../../services/call.ts';
 import type { Health } from '../../services/health.ts';
-import { anybody } from '../access.ts';
+import { anybody, callersWith } from '../access.ts';
+import { refusals } from '../schemas/answers.ts';
 import { listOf } from '../schemas/primitives.ts';
 
 /** What those who run the service ask it. */
 export const operationRoutes: FastifyPluginAsyncZodOpenApi<{
   health: Health;
+  metrics: Metrics;
   version: string;
   readinessTimeoutMs: number;
-}> = async (app, { health, version, readinessTimeoutMs }) => {
+}> = async (app, { health, metrics, version, readinessTimeoutMs }) => {
   const tags = ['Operations'];
 
   app.route({
@@ -52,6 +55,22 @@ export const operationRoutes: FastifyPluginAsyncZodOpenApi<{
       const answer = await health.readiness(dueIn(readinessTimeoutMs));
       return reply.code(answer.ready ? 200 : 503).send(answer);
     },
+  });
+
+  app.route({
+    method: 'GET',
+    url: '/metrics',
+    config: { ...callersWith('rolecall_read_metrics'), hot: true },
+    schema: {
+      operationId: 'getMetrics',
+      summary: 'What the process counts, for Prometheus',
+      tags,
+      response: {
+        200: { content: { 'text/plain': { schema: z.string() } }, description: 'In the text format 0.0.4' },
+        ...refusals(),
+      },
+    },
+    handler: async (_request, reply) => reply.type(metricsType).send(await metrics.text()),
   });
 
   app.route({

@@ -7,9 +7,15 @@ import {
   type UserPermissions,
 } from '../../services/decisions/access-check.ts';
 import { aboutOthersWith, anyCaller } from '../access.ts';
-import { askingOf, principalOf } from '../call.ts';
+import { askingOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
-import { permissionsAnswer, permissionsQuery, scopesAnswer, scopesQuery } from '../schemas/decisions.ts';
+import {
+  permissionsAnswer,
+  permissionsQuery,
+  permissionsState,
+  scopesAnswer,
+  scopesQuery,
+} from '../schemas/decisions.ts';
 import { userParams } from '../schemas/requests.ts';
 
 /** What a user may do, for frontends: whole, never paginated, and cheap to ask for again. */
@@ -32,9 +38,9 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
       response: { 200: permissionsAnswer, ...unchanged, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
-      const { scope, atLeast } = request.query;
-      const asking = askingOf(request, atLeast);
-      return unlessKnown(request, reply, await accessCheck.permissionsOf(asking, request.params.user, scope));
+      const asking = askingOf(request, request.query);
+      const found = await accessCheck.permissionsOf(asking, request.params.user, request.query.scope);
+      return sendPage(request, reply, found);
     },
   });
 
@@ -50,12 +56,11 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
       response: { 200: permissionsAnswer, ...unchanged, ...refusals(409) },
     },
     handler: async (request, reply) => {
-      const { scope, atLeast } = request.query;
-      const me = principalOf(request).userId;
-      return unlessKnown(
+      const asking = askingOf(request, request.query);
+      return sendPage(
         request,
         reply,
-        await accessCheck.permissionsOf(askingOf(request, atLeast), me, scope),
+        await accessCheck.permissionsOf(asking, asking.caller.userId, request.query.scope),
       );
     },
   });
@@ -73,8 +78,8 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
       response: { 200: scopesAnswer, ...refusals(404, 409) },
     },
     handler: async (request) => {
-      const { permission = null, atLeast } = request.query;
-      return accessCheck.scopesOf(askingOf(request, atLeast), request.params.user, permission);
+      const { permission = null } = request.query;
+      return accessCheck.scopesOf(askingOf(request, request.query), request.params.user, permission);
     },
   });
 
@@ -90,29 +95,52 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
       response: { 200: scopesAnswer, ...refusals(409) },
     },
     handler: async (request) => {
-      const { permission = null, atLeast } = request.query;
-      return accessCheck.scopesOf(askingOf(request, atLeast), principalOf(request).userId, permission);
+      const { permission = null } = request.query;
+      const asking = askingOf(request, request.query);
+      return accessCheck.scopesOf(asking, asking.caller.userId, permission);
     },
   });
 };
 
+/** An answer as it goes out but for its revision, and its tag. */
+interface Page {
+  readonly tag: string;
+  /** JSON without the closing brace. */
+  readonly text: string;
+}
+
+/** The service answers the same object while nothing in it changes, so each is written down once. */
+const pages = new WeakMap<UserPermissions, Page>();
+
+function pageOf(permissions: UserPermissions): Page {
+  const known = pages.get(permissions);
+  if (known) return known;
+  const text = JSON.stringify(permissionsState.parse(permissions));
+  const tag = `W/"${createHash('sha256').update(text).digest('base64url').slice(0, 27)}"`;
+  const page = { tag, text: text.slice(0, -1) };
+  pages.set(permissions, page);
+  return page;
+}
+
 /** The answer, or 304 if the caller has it. The tag leaves the revision out: others' changes do not move it. */
-function unlessKnown(
+function sendPage(
   request: FastifyRequest,
   reply: FastifyReply,
-  answer: UserPermissions,
-): UserPermissions | FastifyReply {
-  const { revision, ...state } = answer;
-  const tag = `W/"${createHash('sha256').update(JSON.stringify(state)).digest('base64url').slice(0, 27)}"`;
+  { permissions, revision }: { permissions: UserPermissions; revision: string },
+): FastifyReply {
+  const { tag, text } = pageOf(permissions);
   reply
     .header('etag', tag)
     .header('rolecall-revision', revision)
     .header('cache-control', 'private, no-cache');
-  return knows(request.headers['if-none-match'], tag) ? reply.code(304).send() : answer;
+  if (knows(request.headers['if-none-match'], tag)) return reply.code(304).send();
+  return reply.type('application/json; charset=utf-8').send(`${text},"revision":"${revision}"}`);
 }
 
 /** Weak comparison of a tag with those of an `If-None-Match` header. */
 function knows(header: string | undefined, tag: string): boolean {
+  if (header === undefined) return false;
+  if (header === tag) return true;
   const strip = (text: string) => text.trim().replace(/^W\//, '');
-  return (header ?? '').split(',').some((one) => one.trim() === '*' || strip(one) === strip(tag));
+  return header.split(',').some((one) => one.trim() === '*' || strip(one) === strip(tag));
 }

@@ -65,15 +65,17 @@ export const batchAnswer = z
 
 export const permissionsQuery = z.strictObject({ ...scopeQuery, ...freshness });
 
-export const permissionsAnswer = z
-  .object({
-    user: z.string(),
-    scope: z.string(),
-    permissions: slugs.meta({ description: 'Every slug that is allowed, sorted' }),
-    roles: listOf(z.string()).meta({ description: 'Every role that counts, included ones too, sorted' }),
-    revision: revisionOut,
-    expiresAt: timeOut.nullable().meta({ description: 'When this answer changes by itself, if it will' }),
-  })
+/** What the tag of an answer is made of: all but the revision. */
+export const permissionsState = z.object({
+  user: z.string(),
+  scope: z.string(),
+  permissions: slugs.meta({ description: 'Every slug that is allowed, sorted' }),
+  roles: listOf(z.string()).meta({ description: 'Every role that counts, included ones too, sorted' }),
+  expiresAt: timeOut.nullable().meta({ description: 'When this answer changes by itself, if it will' }),
+});
+
+export const permissionsAnswer = permissionsState
+  .extend({ revision: revisionOut })
   .meta({ id: 'UserPermissions' });
 
 export const scopesQuery = z.strictObject({

@@ -11,10 +11,10 @@ const writeQuery = {
 
 /** Query members and body members that every read of current access takes. */
 export const freshness = {
-  freshness: z
-    .enum(['latest', 'lease'])
-    .default('latest')
-    .meta({ description: 'How current the answer must be; every answer is at least as current as asked' }),
+  freshness: z.enum(['latest', 'lease']).optional().meta({
+    description:
+      '`latest` knows every change made before the question; `lease` may be behind by ROLECALL_LEASE_MS',
+  }),
   atLeast: revision.optional().meta({ description: 'Never answer from before this revision' }),
 };
 

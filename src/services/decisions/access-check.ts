@@ -1,23 +1,18 @@
 import { type Decision, decide } from '../../domain/decision/decide.ts';
-import { effectiveAccess, scopesOf } from '../../domain/decision/effective-access.ts';
-import { nextChange } from '../../domain/decision/next-change.ts';
+import { scopesOf } from '../../domain/decision/effective-access.ts';
+import type { CompiledAccess } from '../../domain/decision/user-access.ts';
 import { RolecallError } from '../../domain/errors.ts';
-import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../../domain/ids.ts';
+import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import type { Principal } from '../../domain/principals.ts';
-import { formatRevision, placeRevision, type Revision } from '../../domain/revisions.ts';
+import { formatRevision } from '../../domain/revisions.ts';
 import { everywhere } from '../../domain/scopes.ts';
-import type { Database } from '../../storage/database.ts';
-import type { Deadline } from '../../storage/deadline.ts';
-import { type Facts, type FactsWanted, loadFacts } from '../../storage/read-models/decision-rows.ts';
 import { requirePermissionOf } from '../guard.ts';
+import type { DecisionCounts } from './decision-counts.ts';
+import type { PermissionLists, UserPermissions } from './permission-lists.ts';
+import type { Asking, FreshnessMode, View, Views } from './views.ts';
 
-/** Who asks and what the answer must not be older than. */
-export interface Asking {
-  readonly caller: Principal;
-  readonly deadline: Deadline;
-  readonly atLeast: Revision | null;
-}
+export type { Asking, UserPermissions };
 
 export interface Question {
   readonly user: UserId;
@@ -28,16 +23,6 @@ export interface Question {
 export interface Answer {
   readonly permission: PermissionSlug;
   readonly decision: Decision;
-}
-
-export interface UserPermissions {
-  readonly user: UserId;
-  readonly scope: Scope;
-  readonly permissions: readonly PermissionSlug[];
-  readonly roles: readonly RoleKey[];
-  readonly revision: string;
-  /** When this answer changes by itself. */
-  readonly expiresAt: Instant | null;
 }
 
 export interface UserScopes {
@@ -55,105 +40,98 @@ export const aboutOthers = {
 } as const satisfies Record<string, BuiltinPermission>;
 
 /**
- * The one door to a decision. Each answer reflects every change committed before it was asked, because the rows are
- * read for it, with their revision, in one statement. Asking about oneself needs no permission; about others, the
- * caller must hold the asking permission in the same scope and on the same snapshot.
+ * The one door to a decision. Each answer is computed on one view, as current as was asked for. Asking about oneself needs
+ * no permission; about others, the caller must hold the asking permission in the same scope and on the same view.
  */
 export interface AccessCheck {
   authorize(asking: Asking, question: Question): Promise<{ answer: Answer; revision: string }>;
-  /** All from one snapshot, in the order of the questions. */
+  /** All from one view, in the order of the questions. */
   authorizeAll(
     asking: Asking,
     questions: readonly Question[],
   ): Promise<{ answers: readonly Answer[]; revision: string }>;
-  /** Throws `unknown_user`. */
-  permissionsOf(asking: Asking, user: UserId, scope: Scope): Promise<UserPermissions>;
+  /** Throws `unknown_user`. The same object is answered as long as nothing in it changes. */
+  permissionsOf(
+    asking: Asking,
+    user: UserId,
+    scope: Scope,
+  ): Promise<{ permissions: UserPermissions; revision: string }>;
   /** Where the user holds the permission, or with null anything. Throws `unknown_user`. */
   scopesOf(asking: Asking, user: UserId, permission: PermissionSlug | null): Promise<UserScopes>;
   /** Throws `forbidden` unless the caller may use a route that needs this permission in this scope. */
   requireOf(asking: Asking, permission: BuiltinPermission, scope: Scope): Promise<void>;
 }
 
-export function openAccessCheck(database: Database): AccessCheck {
-  async function factsFor(asking: Asking, wanted: FactsWanted): Promise<Facts> {
-    const facts = await database.run(asking.deadline, (sql) => loadFacts(sql, wanted));
-    if (asking.atLeast !== null) requireReached(asking.atLeast, facts);
-    return facts;
-  }
+export interface AccessCheckSources {
+  readonly views: Views;
+  readonly lists: PermissionLists;
+  readonly counts: DecisionCounts;
+  readonly usualMode: FreshnessMode;
+}
 
-  async function authorizeAll(asking: Asking, questions: readonly Question[]) {
-    const { caller } = asking;
-    const facts = await factsFor(asking, {
-      users: distinct([caller.userId, ...questions.map((question) => question.user)]),
-      permissions: distinct([slug(aboutOthers.ask), ...questions.map((question) => question.permission)]),
-    });
-    const foreign = questions.filter((question) => question.user !== caller.userId);
-    for (const scope of distinct(foreign.map((question) => question.scope)))
-      requirePermissionOf(facts, caller, aboutOthers.ask, scope);
-    const answers = questions.map(({ user, permission, scope }) => ({
-      permission,
-      decision: decide(facts.catalogue, facts.users.get(user), permission, scope, facts.now),
-    }));
-    return { answers, revision: formatRevision(facts.head) };
+export function openAccessCheck({ views, lists, counts, usualMode }: AccessCheckSources): AccessCheck {
+  function decideOn(view: View, { freshness = usualMode }: Asking, question: Question): Answer {
+    const { user, permission, scope } = question;
+    const decision = decide(view.snapshot.catalogue, accessOn(view, user), permission, scope);
+    counts.add(freshness, decision);
+    return { permission, decision };
   }
 
   async function aboutUser(asking: Asking, user: UserId, scope: Scope) {
     const { caller } = asking;
-    const facts = await factsFor(asking, { users: distinct([caller.userId, user]), permissions: null });
-    if (user !== caller.userId) requirePermissionOf(facts, caller, aboutOthers.see, scope);
-    const access = facts.users.get(user);
-    if (!access) throw new RolecallError('unknown_user', 'there is no user with this id');
-    return { facts, access };
+    const view = await views.of(asking, user === caller.userId ? [user] : [caller.userId, user]);
+    if (user !== caller.userId) requireOn(view, caller, aboutOthers.see, scope);
+    const found = view.users.get(user);
+    if (!found) throw new RolecallError('unknown_user', 'there is no user with this id');
+    return { view, found, revision: formatRevision(view.snapshot.revision) };
   }
 
   return {
-    authorizeAll,
-
     async authorize(asking, question) {
-      const { answers, revision } = await authorizeAll(asking, [question]);
-      return { answer: answers[0] as Answer, revision };
-    },
-
-    async permissionsOf(asking, user, scope) {
-      const { facts, access } = await aboutUser(asking, user, scope);
-      const { catalogue, now, head } = facts;
+      const { caller } = asking;
+      const { user, scope } = question;
+      const isOwn = user === caller.userId;
+      const view = await views.of(asking, isOwn ? [user] : [caller.userId, user]);
+      if (!isOwn) requireOn(view, caller, aboutOthers.ask, scope);
       return {
-        user,
-        scope,
-        ...effectiveAccess(catalogue, access, scope, now),
-        revision: formatRevision(head),
-        expiresAt: nextChange(catalogue, access, scope, now),
+        answer: decideOn(view, asking, question),
+        revision: formatRevision(view.snapshot.revision),
       };
     },
 
+    async authorizeAll(asking, questions) {
+      const { caller } = asking;
+      const users = new Set(questions.map((question) => question.user));
+      const view = await views.of(asking, [...users.add(caller.userId)]);
+      const foreign = questions.filter((question) => question.user !== caller.userId);
+      for (const scope of new Set(foreign.map((question) => question.scope)))
+        requireOn(view, caller, aboutOthers.ask, scope);
+      const answers = questions.map((question) => decideOn(view, asking, question));
+      return { answers, revision: formatRevision(view.snapshot.revision) };
+    },
+
+    async permissionsOf(asking, user, scope) {
+      const { view, found, revision } = await aboutUser(asking, user, scope);
+      const access = found.at(view.snapshot.catalogue, view.now);
+      return { permissions: lists.of(found, access, scope), revision };
+    },
+
     async scopesOf(asking, user, permission) {
-      const { facts, access } = await aboutUser(asking, user, everywhere);
-      const found = scopesOf(facts.catalogue, access, permission, facts.now);
-      return { user, permission, ...found, revision: formatRevision(facts.head) };
+      const { view, found, revision } = await aboutUser(asking, user, everywhere);
+      const access = found.at(view.snapshot.catalogue, view.now);
+      return { user, permission, ...scopesOf(access, permission), revision };
     },
 
     async requireOf(asking, permission, scope) {
-      const wanted = { users: [asking.caller.userId], permissions: [slug(permission)] };
-      requirePermissionOf(await factsFor(asking, wanted), asking.caller, permission, scope);
+      requireOn(await views.of(asking, [asking.caller.userId]), asking.caller, permission, scope);
     },
   };
 }
 
-function requireReached(asked: Revision, { head, epochs }: Facts): void {
-  const place = placeRevision(asked, head, epochs);
-  if (place === 'foreign')
-    throw new RolecallError('invalid_revision', '`atLeast` is no revision of this database');
-  if (place === 'lost')
-    throw new RolecallError(
-      'lost_history',
-      'this database does not have that revision: history was lost in a restore or failover',
-    );
+function requireOn(view: View, caller: Principal, permission: BuiltinPermission, scope: Scope): void {
+  requirePermissionOf(view.snapshot.catalogue, accessOn(view, caller.userId), caller, permission, scope);
 }
 
-function slug(permission: BuiltinPermission): PermissionSlug {
-  return permission as string as PermissionSlug;
-}
-
-function distinct<T>(items: readonly T[]): readonly T[] {
-  return [...new Set(items)];
+function accessOn({ snapshot, now, users }: View, user: UserId): CompiledAccess | undefined {
+  return users.get(user)?.at(snapshot.catalogue, now);
 }

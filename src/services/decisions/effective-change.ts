@@ -1,4 +1,5 @@
 import { effectiveAccess } from '../../domain/decision/effective-access.ts';
+import { compileAccess } from '../../domain/decision/user-access.ts';
 import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { ReadHandle } from '../../storage/database.ts';
 import { loadFacts } from '../../storage/read-models/decision-rows.ts';
@@ -11,7 +12,8 @@ export async function permissionsNow(
 ): Promise<readonly PermissionSlug[]> {
   const facts = await loadFacts(handle.sql, { users: [user], permissions: null });
   const access = facts.users.get(user);
-  return access ? effectiveAccess(facts.catalogue, access, scope, facts.now).permissions : [];
+  if (!access) return [];
+  return effectiveAccess(compileAccess(facts.catalogue, access, facts.now), scope).permissions;
 }
 
 /** What is in the one list and not in the other. */

@@ -1,10 +1,5 @@
-import {
-  buildCatalogue,
-  type Catalogue,
-  type EdgeRow,
-  type IncludeRow,
-} from '../../domain/decision/catalogue.ts';
-import type { UserAccess } from '../../domain/decision/decide.ts';
+import { Catalogue, type EdgeRow, type IncludeRow } from '../../domain/decision/catalogue.ts';
+import type { UserAccess } from '../../domain/decision/user-access.ts';
 import type { Exception, Grant } from '../../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, UserId } from '../../domain/ids.ts';
 import type { Epoch, Revision } from '../../domain/revisions.ts';
@@ -98,5 +93,5 @@ export async function loadFacts(sql: Sql, wanted: FactsWanted): Promise<Facts> {
   for (const grant of row.grants) users.get(grant.user)?.grants.push(grant);
   for (const exception of row.exceptions) users.get(exception.user)?.exceptions.push(exception);
   const { head, epochs, now } = row;
-  return { head, epochs, now, catalogue: buildCatalogue(row), users };
+  return { head, epochs, now, catalogue: new Catalogue(row), users };
 }

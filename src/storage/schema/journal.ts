@@ -13,7 +13,7 @@ export const journal = rolecall.table(
     number: integer().notNull(),
     time: timestamp({ withTimezone: true, precision: 6, mode: 'string' }).notNull(),
     kind: exactText().notNull(),
-    actorKind: exactText('actor_kind').$type<'user' | 'operator'>().notNull(),
+    actorKind: exactText('actor_kind').$type<'user' | 'operator' | 'service'>().notNull(),
     actorPk: keyOf('actor_pk'),
     credentialPk: keyOf('credential_pk'),
     requestId: exactText('request_id'),
@@ -32,7 +32,7 @@ export const journal = rolecall.table(
     index('journal_permission_pk_index').on(table.permissionPk, table.revision),
     index('journal_actor_pk_index').on(table.actorPk, table.revision),
     check('journal_actor_known', sql`(${table.actorKind} = 'user') = (${table.actorPk} is not null)`),
-    check('journal_actor_kind_known', sql`${table.actorKind} in ('user', 'operator')`),
+    check('journal_actor_kind_known', sql`${table.actorKind} in ('user', 'operator', 'service')`),
     check('journal_hmac_length', sql`octet_length(${table.hmac}) = 32`),
   ],
 );

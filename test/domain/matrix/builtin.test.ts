@@ -19,6 +19,7 @@ describe('the built-in layer', () => {
       'rolecall_manage_roles',
       'rolecall_manage_users',
       'rolecall_read_keys',
+      'rolecall_read_metrics',
       'rolecall_read_permissions',
       'rolecall_read_roles',
       'rolecall_read_users',

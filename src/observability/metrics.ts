@@ -1,0 +1,61 @@
+import cluster from 'node:cluster';
+import { type Aggregator, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { shareWorkerMetrics, textOfAllWorkers } from './worker-metrics.ts';
+
+/** A number with the labels it stands under. */
+export type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+
+/**
+ * What the running service counts, in Prometheus' text format. Whoever counts keeps plain numbers, which are read only
+ * when somebody asks: the hot path must not pay for it.
+ */
+export interface Metrics {
+  /** A number that goes up and down; `aggregator` says what several workers come to. */
+  gauge(name: string, help: string, read: () => number, aggregator?: Aggregator): void;
+  /** Numbers that only go up. */
+  counter(name: string, help: string, read: () => readonly Sample[]): void;
+  /** How values are spread. Returns what notes one. */
+  histogram(name: string, help: string, buckets: readonly number[]): (value: number) => void;
+  /** Of this process, or of all workers together if it is one of several. */
+  text(): Promise<string>;
+}
+
+export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
+
+export function openMetrics(): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  if (cluster.isWorker) shareWorkerMetrics(registry);
+  return {
+    gauge(name, help, read, aggregator = 'sum') {
+      new Gauge({
+        name,
+        aggregator,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    },
+    counter(name, help, read) {
+      const [first] = read();
+      new Counter({
+        name,
+        help,
+        registers,
+        labelNames: Object.keys(first?.[0] ?? {}),
+        collect() {
+          this.reset();
+          for (const [labels, value] of read()) this.inc(labels, value);
+        },
+      });
+    },
+    histogram(name, help, buckets) {
+      const histogram = new Histogram({ name, help, registers, buckets: [...buckets] });
+      return (value) => histogram.observe(value);
+    },
+    text: () => (cluster.isWorker ? textOfAllWorkers() : registry.metrics()),
+  };
+}

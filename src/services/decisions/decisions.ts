@@ -1,0 +1,94 @@
+import { formatRevision } from '../../domain/revisions.ts';
+import { type EventLog, logEpochBegan } from '../../observability/events.ts';
+import type { Metrics } from '../../observability/metrics.ts';
+import type { Database } from '../../storage/database.ts';
+import { deadlineIn } from '../../storage/deadline.ts';
+import { loadChanges } from '../../storage/read-models/changes.ts';
+import { isSameIncarnation, readHead } from '../../storage/read-models/head.ts';
+import { loadUsers } from '../../storage/read-models/user-rows.ts';
+import type { Transactions } from '../../storage/transaction.ts';
+import { type Authentication, openAuthentication } from '../authentication.ts';
+import { type AccessCheck, openAccessCheck } from './access-check.ts';
+import { DecisionCounts } from './decision-counts.ts';
+import { openFreshness } from './freshness.ts';
+import { Mirror } from './mirror.ts';
+import { PermissionLists } from './permission-lists.ts';
+import { openRowSource } from './row-source.ts';
+import { UserCache } from './user-cache.ts';
+import { type FreshnessMode, openViews } from './views.ts';
+
+export interface Decisions {
+  readonly accessCheck: AccessCheck;
+  readonly authentication: Authentication;
+  /** Brings the copy up to date before somebody waits for it; a failure is for the next who asks to find. */
+  wake(): void;
+}
+
+export interface DecisionOptions {
+  /** For the rows that decide. */
+  readonly database: Database;
+  /** A copy of it that may be behind, to take load from it. */
+  readonly standby?: Database | undefined;
+  /** For the head alone, so that it never queues behind anything. */
+  readonly heads: Database;
+  readonly transactions: Transactions;
+  readonly log: EventLog;
+  readonly metrics: Metrics;
+  readonly requestTimeoutMs: number;
+  readonly leaseMs: number;
+  readonly usualMode: FreshnessMode;
+  readonly cacheBytes: number;
+}
+
+/** Whoever comes while a read is under way waits for it and for the next: both must end within the request's time. */
+const shareOfRequest = 0.45;
+/** Of the memory, what is for lists that are ready to be sent. */
+const listShare = 0.25;
+
+/** Everything between a question and its answer: the copy of what decides, how fresh it is, and the doors to it. */
+export function openDecisions(options: DecisionOptions): Decisions {
+  const { database, heads, transactions, log, metrics, requestTimeoutMs, cacheBytes, usualMode } = options;
+  const timeoutMs = requestTimeoutMs * shareOfRequest;
+  const rows = openRowSource(database, options.standby, timeoutMs);
+  const mirror = new Mirror((known, wanted) => rows.read((sql) => loadChanges(sql, known), wanted));
+  const cache = new UserCache(
+    mirror,
+    (ids, keyIds, atLeast) => rows.read((sql) => loadUsers(sql, ids, keyIds), atLeast),
+    { bytes: cacheBytes * (1 - listShare), timeoutMs },
+  );
+  const freshness = openFreshness({
+    mirror,
+    noteWaiting: metrics.histogram(
+      'rolecall_questions_per_head_read',
+      'How many questions shared one read of the newest revision',
+      [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+    ),
+    leaseMs: options.leaseMs,
+    timeoutMs,
+    readHead: () => heads.run(deadlineIn(timeoutMs), readHead),
+    async acknowledgePlace(lost) {
+      const deadline = deadlineIn(timeoutMs);
+      if (!lost && (await heads.run(deadline, isSameIncarnation))) return;
+      const lostAfter = await transactions.beginEpoch(deadline, { actor: { kind: 'service' }, lost });
+      if (lostAfter) logEpochBegan(log, formatRevision(lostAfter));
+    },
+  });
+  const views = openViews({ mirror, cache, freshness, usualMode });
+  const lists = new PermissionLists(cacheBytes * listShare);
+  const counts = new DecisionCounts();
+  metrics.counter('rolecall_decisions_total', 'Decisions by outcome and freshness', () => counts.read());
+  metrics.counter('rolecall_user_cache_lookups_total', 'Users looked for in memory', () => cache.lookups());
+  metrics.counter('rolecall_row_reads_total', 'Reads of the rows that decide, by server', () =>
+    rows.counts(),
+  );
+  metrics.gauge('rolecall_cached_users', 'Users in memory', () => cache.size);
+  metrics.gauge('rolecall_revision', 'The revision this process answers from', () => mirror.revisionValue);
+  metrics.gauge('rolecall_confirmed_seconds', 'Seconds since that revision was found to be the newest', () =>
+    freshness.secondsSinceConfirmed(),
+  );
+  return {
+    accessCheck: openAccessCheck({ views, lists, counts, usualMode }),
+    authentication: openAuthentication(cache),
+    wake: () => void freshness.latest().catch(() => {}),
+  };
+}

@@ -1,0 +1,87 @@
+import { performance } from 'node:perf_hooks';
+import type { Instant } from '../../domain/ids.ts';
+import type { Revision } from '../../domain/revisions.ts';
+import { deadlineIn, unavailable, within } from '../../storage/deadline.ts';
+import type { Head } from '../../storage/read-models/head.ts';
+import type { Mirror } from './mirror.ts';
+import { shareReads } from './shared-read.ts';
+
+/** How current answers are, and what time it is for them. */
+export interface Freshness {
+  /**
+   * Resolves when the mirror has everything that was committed before the call: the head was read on the primary after
+   * it, by a read shared with all who wait, and the mirror has reached it.
+   */
+  latest(): Promise<void>;
+  /** Whether the mirror was last found to have everything less than a lease ago, by the monotonic clock. */
+  isWithinLease(): boolean;
+  /** The primary's clock: as it was last read, moved on by the monotonic clock. Never this host's, nor a standby's. */
+  now(): Instant;
+  secondsSinceConfirmed(): number;
+}
+
+export interface FreshnessSources {
+  readonly mirror: Mirror;
+  readonly leaseMs: number;
+  /** How long one read may take. */
+  readonly timeoutMs: number;
+  /** Told how many waited for each read of the head. */
+  noteWaiting(waiting: number): void;
+  readHead(): Promise<Head>;
+  /** Called when the head was read in another place than before: begins a new epoch if history is not what it was. */
+  acknowledgePlace(known: Revision | undefined): Promise<void>;
+}
+
+/** A step back of the primary's clock by less than this is the reading's inaccuracy, and time does not go back for it. */
+const inaccuracyMs = 1_000;
+
+export function openFreshness({
+  mirror,
+  leaseMs,
+  timeoutMs,
+  noteWaiting,
+  readHead,
+  acknowledgePlace,
+}: FreshnessSources): Freshness {
+  let place: string | undefined;
+  let confirmedAt = Number.NEGATIVE_INFINITY;
+  let clock = { instant: 0, readAt: 0 };
+
+  const now = () => clock.instant + (performance.now() - clock.readAt);
+
+  function setClock(instant: Instant): void {
+    const present = now();
+    const isBehind = instant < present && present - instant < inaccuracyMs;
+    clock = { instant: isBehind ? present : instant, readAt: performance.now() };
+  }
+
+  async function headOfKnownPlace(): Promise<Head> {
+    const head = await readHead();
+    const known = mirror.snapshot?.revision;
+    const wentBack = known?.epoch === head.revision.epoch && head.revision.value < known.value;
+    if (head.place === place && !wentBack) return head;
+    await acknowledgePlace(wentBack ? known : undefined);
+    place = head.place;
+    return readHead();
+  }
+
+  async function confirm(): Promise<void> {
+    const begun = performance.now();
+    const head = await headOfKnownPlace();
+    setClock(head.now);
+    await mirror.reach(head.revision);
+    confirmedAt = Math.max(confirmedAt, begun);
+  }
+
+  return {
+    latest: shareReads((waiting) => {
+      noteWaiting(waiting);
+      return within(deadlineIn(timeoutMs), confirm(), () =>
+        unavailable('the newest revision was not known in time'),
+      );
+    }),
+    isWithinLease: () => performance.now() - confirmedAt < leaseMs,
+    now,
+    secondsSinceConfirmed: () => (performance.now() - confirmedAt) / 1_000,
+  };
+}

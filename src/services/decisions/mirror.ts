@@ -1,0 +1,103 @@
+import { Catalogue } from '../../domain/decision/catalogue.ts';
+import type { Epoch, Revision } from '../../domain/revisions.ts';
+import type { Change, Changes, Known } from '../../storage/read-models/changes.ts';
+import { shareReads } from './shared-read.ts';
+
+/** What roles mean, at one revision. Replaced in one assignment, never edited. */
+export interface Snapshot {
+  readonly revision: Revision;
+  readonly epochs: readonly Epoch[];
+  readonly catalogueValue: number;
+  readonly catalogue: Catalogue;
+}
+
+/** Told what happened before the snapshot that follows it is there for anybody: what is named must be forgotten. */
+export interface Follower {
+  forget(userPk: number): void;
+  forgetEverything(): void;
+}
+
+/** Changes kept to tell whether something read a moment ago still stands. */
+const mostRemembered = 5_000;
+
+/**
+ * This process's copy of the catalogue, moved from revision to revision by the journal. Whoever follows it forgets what
+ * the journal names, so that everything kept beside it is as of the same revision.
+ */
+export class Mirror {
+  #follower: Follower | undefined;
+  readonly #advance: () => Promise<void>;
+  /** The newest revision that anybody waits for. */
+  #wanted: Revision | null = null;
+  #snapshot: Snapshot | undefined;
+  #remembered: readonly Change[] = [];
+  /** The changes after this revision are remembered whole. */
+  #rememberedFrom = 0;
+
+  /** `load` reads what is newer than what is known, at `wanted` or beyond. */
+  constructor(load: (known: Known | undefined, wanted: Revision | null) => Promise<Changes>) {
+    this.#advance = shareReads(async () => this.#take(await load(this.#snapshot, this.#wanted)));
+  }
+
+  follow(follower: Follower): void {
+    this.#follower = follower;
+  }
+
+  /** Undefined until something was read for the first time. */
+  get snapshot(): Snapshot | undefined {
+    return this.#snapshot;
+  }
+
+  get revisionValue(): number {
+    return this.#snapshot?.revision.value ?? 0;
+  }
+
+  /** Moves up to a revision that was read, or beyond. */
+  async reach(revision: Revision): Promise<void> {
+    if (this.#snapshot && !isBehind(this.#snapshot.revision, revision)) return;
+    if (!this.#wanted || isBehind(this.#wanted, revision)) this.#wanted = revision;
+    await this.#advance();
+  }
+
+  /** Whether something about a user, read at `revision`, may not be what it was. A null user stands for any new one. */
+  changedSince(revision: Revision, userPk: number | null): boolean {
+    const present = this.#snapshot?.revision;
+    if (present?.epoch !== revision.epoch || revision.value > present.value) return true;
+    if (revision.value === present.value) return false;
+    if (revision.value < this.#rememberedFrom) return true;
+    return this.#remembered.some(
+      (change) =>
+        change.revision > revision.value &&
+        (userPk === null ? change.kind === 'user_created' : change.userPk === userPk),
+    );
+  }
+
+  #take({ revision, epochs, catalogueValue, changes, catalogue }: Changes): void {
+    const present = this.#snapshot;
+    const isStale = present?.revision.epoch === revision.epoch && revision.value < present.revision.value;
+    if (isStale) return;
+    if (!changes || !present) {
+      this.#follower?.forgetEverything();
+      this.#remembered = [];
+      this.#rememberedFrom = revision.value;
+    } else {
+      for (const { userPk } of changes) if (userPk !== null) this.#follower?.forget(userPk);
+      this.#remember(changes);
+    }
+    const next = catalogue ? new Catalogue(catalogue) : present?.catalogue;
+    if (!next) throw new Error('no catalogue came with the first read');
+    this.#snapshot = { revision, epochs, catalogueValue, catalogue: next };
+  }
+
+  #remember(changes: readonly Change[]): void {
+    const all = [...this.#remembered, ...changes];
+    this.#remembered = all.slice(-mostRemembered);
+    const forgotten = all[all.length - mostRemembered - 1];
+    if (forgotten) this.#rememberedFrom = forgotten.revision;
+  }
+}
+
+/** Whether a copy at `present` lacks what `wanted` has; of another epoch, it has nothing of it. */
+function isBehind(present: Revision, wanted: Revision): boolean {
+  return present.epoch !== wanted.epoch || present.value < wanted.value;
+}

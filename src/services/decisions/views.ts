@@ -1,0 +1,117 @@
+import { RolecallError } from '../../domain/errors.ts';
+import type { Instant, UserId } from '../../domain/ids.ts';
+import type { Principal } from '../../domain/principals.ts';
+import { placeRevision, type Revision } from '../../domain/revisions.ts';
+import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
+import { notValid } from '../authentication.ts';
+import type { Freshness } from './freshness.ts';
+import type { Mirror, Snapshot } from './mirror.ts';
+import type { Absent, CachedUser, UserCache } from './user-cache.ts';
+
+/** `latest` knows everything committed before the question came; `lease` may be older by as much as the lease. */
+export type FreshnessMode = 'latest' | 'lease';
+
+/** Who asks, until when, and how current the answer must be. */
+export interface Asking {
+  readonly caller: Principal;
+  readonly deadline: Deadline;
+  readonly atLeast: Revision | null;
+  /** As this process was configured, if left out. */
+  readonly freshness?: FreshnessMode | undefined;
+}
+
+/** Everything that one answer is computed from: one revision, one instant. */
+export interface View {
+  readonly snapshot: Snapshot;
+  readonly now: Instant;
+  /** Those who were asked about; who is not in it does not exist. */
+  readonly users: ReadonlyMap<UserId, CachedUser>;
+}
+
+export interface Views {
+  /**
+   * A view of some users, with the caller's credential found to stand on it. Throws `unauthenticated`,
+   * `invalid_revision`, `lost_history`, or `unavailable` when it cannot be known in time.
+   */
+  of(asking: Asking, users: readonly UserId[]): Promise<View>;
+}
+
+export interface ViewSources {
+  readonly mirror: Mirror;
+  readonly cache: UserCache;
+  readonly freshness: Freshness;
+  readonly usualMode: FreshnessMode;
+}
+
+export function openViews({ mirror, cache, freshness, usualMode }: ViewSources): Views {
+  function isCurrentEnough({ freshness: mode = usualMode, atLeast }: Asking): boolean {
+    if (mode !== 'lease' || !freshness.isWithinLease()) return false;
+    const { snapshot } = mirror;
+    return snapshot !== undefined && (atLeast === null || hasReached(snapshot, atLeast));
+  }
+
+  /** The view as memory has it, or what is missing in it. */
+  function look({ caller }: Asking, ids: readonly UserId[], absent: readonly Absent[]): View | Missing {
+    const { snapshot } = mirror;
+    const users = new Map<UserId, CachedUser>();
+    const missing: UserId[] = [];
+    for (const id of new Set(ids)) {
+      const user = cache.user(id);
+      if (user) users.set(id, user);
+      else if (!isKnownAbsent(absent, id)) missing.push(id);
+    }
+    const credential = cache.credential(caller.keyId);
+    if (!credential && absent.some((one) => one.keys.has(caller.keyId))) throw notValid();
+    if (!snapshot || !credential || missing.length > 0)
+      return { missing, missingKeys: credential ? [] : [caller.keyId] };
+    const now = freshness.now();
+    const isActive = users.get(caller.userId)?.access.active;
+    const isOver = caller.expiresAt !== null && caller.expiresAt <= now;
+    if (!isActive || isOver || credential.revoked) throw notValid();
+    return { snapshot, now, users };
+  }
+
+  function isKnownAbsent(absent: readonly Absent[], id: UserId): boolean {
+    return absent.some((one) => one.users.has(id) && !mirror.changedSince(one.revision, null));
+  }
+
+  return {
+    async of(asking, users) {
+      if (!isCurrentEnough(asking)) {
+        await freshness.latest();
+        if (asking.atLeast !== null) requireReached(mirror, asking.atLeast);
+      }
+      const absent: Absent[] = [];
+      for (;;) {
+        const seen = look(asking, users, absent);
+        if ('snapshot' in seen) return seen;
+        const filled = cache.fill(seen.missing, seen.missingKeys);
+        absent.push(
+          await within(asking.deadline, filled, () => unavailable('the database did not answer in time')),
+        );
+      }
+    },
+  };
+}
+
+interface Missing {
+  readonly missing: readonly UserId[];
+  readonly missingKeys: readonly string[];
+}
+
+function hasReached({ revision, epochs }: Snapshot, asked: Revision): boolean {
+  return placeRevision(asked, revision, epochs) === 'reached';
+}
+
+/** Asked after the mirror had everything: what it has not reached by then is nowhere. */
+function requireReached({ snapshot }: Mirror, asked: Revision): void {
+  if (!snapshot) throw unavailable('nothing was read yet');
+  const place = placeRevision(asked, snapshot.revision, snapshot.epochs);
+  if (place === 'foreign')
+    throw new RolecallError('invalid_revision', '`atLeast` is no revision of this database');
+  if (place === 'lost')
+    throw new RolecallError(
+      'lost_history',
+      'this database does not have that revision: history was lost in a restore or failover',
+    );
+}

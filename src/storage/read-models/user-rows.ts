@@ -1,0 +1,84 @@
+import type { UserAccess } from '../../domain/decision/user-access.ts';
+import type { Exception, Grant } from '../../domain/grants.ts';
+import type { Instant, PermissionSlug, UserId } from '../../domain/ids.ts';
+import type { Revision } from '../../domain/revisions.ts';
+import type { Sql } from '../database.ts';
+
+export interface UserRow {
+  readonly pk: number;
+  readonly id: UserId;
+  readonly access: UserAccess;
+}
+
+/** What authentication needs to know about an API key. */
+export interface CredentialRow {
+  readonly keyId: string;
+  readonly pk: number;
+  readonly userPk: number;
+  readonly user: UserId;
+  readonly secretHash: Buffer;
+  readonly narrowedTo: readonly PermissionSlug[] | null;
+  readonly expiresAt: Instant | null;
+  readonly revoked: boolean;
+}
+
+/** Users and keys as of one revision. Who or what is not listed does not exist there. */
+export interface UserRows {
+  readonly revision: Revision;
+  readonly users: readonly UserRow[];
+  readonly credentials: readonly CredentialRow[];
+}
+
+interface Row {
+  readonly revision: Revision;
+  readonly users: readonly { pk: number; id: UserId; active: boolean }[];
+  readonly grants: readonly (Grant & { user: number })[];
+  readonly exceptions: readonly (Exception & { user: number })[];
+  readonly credentials: readonly (Omit<CredentialRow, 'secretHash'> & { secretHash: string })[];
+}
+
+/**
+ * Reads users, by id or as the owners of keys, with all that decides about them, and the revision they belong to, in one
+ * statement and so on one snapshot. Rows come as they are, expired ones too: `domain/decision` says what they mean.
+ */
+export async function loadUsers(
+  sql: Sql,
+  ids: readonly UserId[],
+  keyIds: readonly string[],
+): Promise<UserRows> {
+  const [row] = await sql<[Row]>`
+    with credentials as materialized (
+      select keys.id, keys.pk, user_pk, secret_hash, permissions, expires_at, revoked_at
+      from rolecall.api_keys as keys where keys.id = any(${[...keyIds]}::text[])
+    ), people as materialized (
+      select pk, id, active from rolecall.users where id = any(${[...ids]}::text[])
+      union select pk, id, active from rolecall.users where pk in (select user_pk from credentials)
+    )
+    select (select json_build_object('epoch', epoch, 'value', value) from rolecall.revision) as revision,
+      (select coalesce(json_agg(json_build_object('pk', pk, 'id', id, 'active', active)), '[]') from people) as users,
+      (select coalesce(json_agg(json_build_object('user', user_pk, 'role', key, 'scope', scope,
+          'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000)), '[]')
+        from people join rolecall.user_roles on user_pk = people.pk
+        join rolecall.roles on roles.pk = role_pk) as grants,
+      (select coalesce(json_agg(json_build_object('user', user_pk, 'permission', slug, 'effect', effect, 'scope', scope,
+          'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000)), '[]')
+        from people join rolecall.user_permissions on user_pk = people.pk
+        join rolecall.permissions on permissions.pk = permission_pk) as exceptions,
+      (select coalesce(json_agg(json_build_object('keyId', credentials.id, 'pk', credentials.pk, 'userPk', user_pk,
+          'user', people.id, 'secretHash', encode(secret_hash, 'hex'), 'narrowedTo', permissions,
+          'expiresAt', extract(epoch from expires_at) * 1000, 'revoked', revoked_at is not null)), '[]')
+        from credentials join people on people.pk = user_pk) as credentials`;
+  const users = new Map<number, UserRow & { access: { grants: Grant[]; exceptions: Exception[] } }>();
+  for (const { pk, id, active } of row.users)
+    users.set(pk, { pk, id, access: { active, grants: [], exceptions: [] } });
+  for (const { user, ...grant } of row.grants) users.get(user)?.access.grants.push(grant);
+  for (const { user, ...exception } of row.exceptions) users.get(user)?.access.exceptions.push(exception);
+  return {
+    revision: row.revision,
+    users: [...users.values()],
+    credentials: row.credentials.map((credential) => ({
+      ...credential,
+      secretHash: Buffer.from(credential.secretHash, 'hex'),
+    })),
+  };
+}
