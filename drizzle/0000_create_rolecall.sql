@@ -229,8 +229,8 @@ ALTER TABLE "rolecall"."personal" ADD CONSTRAINT "personal_journal_fkey" FOREIGN
 CREATE INDEX "identities_user_pk_index" ON "rolecall"."identities" USING btree ("user_pk");--> statement-breakpoint
 CREATE INDEX "role_includes_included_pk_index" ON "rolecall"."role_includes" USING btree ("included_pk");--> statement-breakpoint
 CREATE INDEX "role_permissions_permission_pk_index" ON "rolecall"."role_permissions" USING btree ("permission_pk");--> statement-breakpoint
-CREATE INDEX "user_roles_role_pk_index" ON "rolecall"."user_roles" USING btree ("role_pk");--> statement-breakpoint
-CREATE INDEX "user_permissions_permission_pk_index" ON "rolecall"."user_permissions" USING btree ("permission_pk");--> statement-breakpoint
+CREATE INDEX "user_roles_holders_index" ON "rolecall"."user_roles" USING btree ("role_pk","scope","user_pk");--> statement-breakpoint
+CREATE INDEX "user_permissions_holders_index" ON "rolecall"."user_permissions" USING btree ("permission_pk","scope","user_pk");--> statement-breakpoint
 CREATE INDEX "api_keys_user_pk_index" ON "rolecall"."api_keys" USING btree ("user_pk");--> statement-breakpoint
 CREATE INDEX "journal_user_pk_index" ON "rolecall"."journal" USING btree ("user_pk","revision");--> statement-breakpoint
 CREATE INDEX "journal_role_pk_index" ON "rolecall"."journal" USING btree ("role_pk","revision");--> statement-breakpoint

@@ -4,7 +4,10 @@ import { type Metrics, openMetrics } from './observability/metrics.ts';
 import { type ApiKeys, openApiKeys } from './services/api-keys.ts';
 import type { Authentication } from './services/authentication.ts';
 import type { AccessCheck } from './services/decisions/access-check.ts';
+import { openCatalogueAt } from './services/decisions/catalogue-at.ts';
 import { openDecisions } from './services/decisions/decisions.ts';
+import { type Explanations, openExplanations } from './services/decisions/explanations.ts';
+import { type Holders, openHolders } from './services/decisions/holders.ts';
 import { type Epochs, openEpochs } from './services/epochs.ts';
 import { type Exceptions, openExceptions } from './services/exceptions.ts';
 import { type Grants, openGrants } from './services/grants.ts';
@@ -24,6 +27,8 @@ import { openTransactions } from './storage/transaction.ts';
 export interface Runtime {
   readonly authentication: Authentication;
   readonly accessCheck: AccessCheck;
+  readonly explanations: Explanations;
+  readonly holders: Holders;
   readonly users: Users;
   readonly grants: Grants;
   readonly exceptions: Exceptions;
@@ -84,9 +89,12 @@ export async function openRuntime(
   metrics.gauge('rolecall_notifications_heard', 'Whether notifications of the database arrive', () =>
     listener?.hears ? 1 : 0,
   );
+  const catalogueAt = openCatalogueAt();
   return {
     authentication,
     accessCheck,
+    explanations: openExplanations(transactions, accessCheck, catalogueAt),
+    holders: openHolders(transactions, cursors, catalogueAt),
     users: openUsers(transactions, cursors),
     grants: openGrants(transactions, cursors),
     exceptions: openExceptions(transactions),

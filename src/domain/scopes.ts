@@ -15,3 +15,9 @@ export function parentOf(scope: Scope): Scope | undefined {
   const end = scope.lastIndexOf('/');
   return end === -1 ? everywhere : (scope.slice(0, end) as Scope);
 }
+
+/** The scope and every one above it: where that which counts in it may be held. */
+export function scopesCovering(scope: Scope): readonly Scope[] {
+  const above = parentOf(scope);
+  return above === undefined ? [scope] : [scope, ...scopesCovering(above)];
+}

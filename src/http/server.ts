@@ -5,6 +5,8 @@ import type { Metrics } from '../observability/metrics.ts';
 import type { ApiKeys } from '../services/api-keys.ts';
 import type { Authentication } from '../services/authentication.ts';
 import type { AccessCheck } from '../services/decisions/access-check.ts';
+import type { Explanations } from '../services/decisions/explanations.ts';
+import type { Holders } from '../services/decisions/holders.ts';
 import type { Exceptions } from '../services/exceptions.ts';
 import type { Grants } from '../services/grants.ts';
 import type { Health } from '../services/health.ts';
@@ -24,7 +26,9 @@ import { parseQueryString } from './query-string.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { authorizeRoutes } from './routes/authorize.ts';
 import { exceptionRoutes } from './routes/exceptions.ts';
+import { explanationRoutes } from './routes/explanations.ts';
 import { grantRoutes } from './routes/grants.ts';
+import { holderRoutes } from './routes/holders.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { permissionRoutes } from './routes/permissions.ts';
 import { roleEdgeRoutes } from './routes/role-edges.ts';
@@ -35,6 +39,8 @@ import { userRoutes } from './routes/users.ts';
 export interface Services {
   readonly authentication: Authentication;
   readonly accessCheck: AccessCheck;
+  readonly explanations: Explanations;
+  readonly holders: Holders;
   readonly users: Users;
   readonly grants: Grants;
   readonly exceptions: Exceptions;
@@ -90,6 +96,8 @@ export async function buildServer(services: Services, options: ServerOptions): P
 
   await app.register(authorizeRoutes, services);
   await app.register(userPermissionRoutes, services);
+  await app.register(explanationRoutes, services);
+  await app.register(holderRoutes, services);
   await app.register(grantRoutes, services);
   await app.register(exceptionRoutes, services);
   await app.register(userRoutes, services);

@@ -2,6 +2,7 @@ import { reasonOf, sameTerms, type Terms } from '../domain/grants.ts';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
 import { administratorRole } from '../domain/matrix/builtin.ts';
+import { scopesCovering } from '../domain/scopes.ts';
 import {
   deleteGrant,
   findGrant,
@@ -36,7 +37,8 @@ export interface Grants {
   /** Takes back the role that was given through the API at exactly this scope; nothing to take back changes nothing. */
   remove(call: Call, user: UserId, role: RoleKey, scope: Scope): Promise<Written<GrantOutcome>>;
   ofUser(call: Call, user: UserId): Promise<readonly GrantRow[]>;
-  ofRole(call: Call, role: RoleKey, page: PageRequest): Promise<Page<GrantRow>>;
+  /** Every grant of the role itself, those out of force too: in any scope, or those that reach into one. */
+  ofRole(call: Call, role: RoleKey, scope: Scope | null, page: PageRequest): Promise<Page<GrantRow>>;
 }
 
 export function openGrants(transactions: Transactions, cursors: Cursors): Grants {
@@ -92,13 +94,14 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         grantsOfUser(handle, (await requireUser(handle, userId)).pk),
       ),
 
-    ofRole: (call, roleKey, page) =>
+    ofRole: (call, roleKey, scope, page) =>
       transactions.read(call.deadline, async (handle) => {
         const role = await requireRole(handle, roleKey);
-        const list = `grants of ${roleKey}`;
+        const list = scope === null ? `grants of ${roleKey}` : `grants of ${roleKey} in ${scope}`;
         const after = cursors.positionOf(list, page);
         const position = after === null ? null : (JSON.parse(after) as HolderPosition);
-        const rows = await grantsOfRole(handle, role.pk, position, page.limit);
+        const scopes = scope === null ? null : scopesCovering(scope);
+        const rows = await grantsOfRole(handle, role.pk, scopes, position, page.limit);
         return cursors.pageOf(list, page, rows, (row) => JSON.stringify([row.user, row.scope, row.origin]));
       }),
   };

@@ -1,4 +1,4 @@
-import { and, asc, eq, sql as raw } from 'drizzle-orm';
+import { and, asc, eq, inArray, sql as raw } from 'drizzle-orm';
 import type { Terms } from '../domain/grants.ts';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
@@ -64,10 +64,11 @@ export async function grantsOfUser(handle: ReadHandle, userPk: number): Promise<
 /** Where a grant stands in the list of a role's holders. */
 export type HolderPosition = readonly [user: string, scope: string, origin: string];
 
-/** Those who hold a role directly, after a position, one more than `limit` if there are more. */
+/** Those who hold a role directly, in any scope or in these, after a position, one more than `limit` if there are more. */
 export async function grantsOfRole(
   handle: ReadHandle,
   rolePk: number,
+  scopes: readonly Scope[] | null,
   after: HolderPosition | null,
   limit: number,
 ): Promise<readonly GrantRow[]> {
@@ -76,6 +77,7 @@ export async function grantsOfRole(
     .where(
       and(
         eq(userRoles.rolePk, rolePk),
+        scopes === null ? undefined : inArray(userRoles.scope, [...scopes]),
         after === null
           ? undefined
           : raw`(${users.id}, ${userRoles.scope}, ${userRoles.origin}) > (${user}, ${scope}, ${origin})`,

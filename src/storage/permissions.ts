@@ -27,13 +27,13 @@ export async function findPermissions(
   return rows as PermissionRow[];
 }
 
-/** Every registered slug, for suggestions. */
-export async function allSlugs({ db }: ReadHandle): Promise<readonly string[]> {
+/** Every registered slug, in no order. */
+export async function allSlugs({ db }: ReadHandle): Promise<readonly PermissionSlug[]> {
   const rows = await db
     .select({ slug: permissions.slug })
     .from(permissions)
     .where(isNull(permissions.retiredAt));
-  return rows.map((row) => row.slug);
+  return rows.map((row) => row.slug as PermissionSlug);
 }
 
 export async function listPermissions(

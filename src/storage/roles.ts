@@ -10,9 +10,9 @@ export async function findRole({ db }: ReadHandle, key: RoleKey): Promise<RoleRo
   return row as RoleRow | undefined;
 }
 
-/** Every role key, for suggestions. */
-export async function allRoleKeys({ db }: ReadHandle): Promise<readonly string[]> {
-  return (await db.select({ key: roles.key }).from(roles)).map((row) => row.key);
+/** Every role key, in no order. */
+export async function allRoleKeys({ db }: ReadHandle): Promise<readonly RoleKey[]> {
+  return (await db.select({ key: roles.key }).from(roles)).map((row) => row.key as RoleKey);
 }
 
 export async function listRoles(

@@ -56,6 +56,13 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
   getMyPermissions: async (as) => as.get('/me/permissions'),
   getUserScopes: async (as) => as.get('/users/root/scopes?permission=orders.view_order'),
   getMyScopes: async (as) => as.get('/me/scopes'),
+  explainDecision: async (as) => {
+    const user = await newUser(as);
+    await as.put(`/users/${user}/roles/manager`).send({ expiresAt: '2099-01-01T00:00:00Z' }).expect(201);
+    await as.put(`/users/${user}/permissions/orders_view_order`).send({ effect: 'deny' }).expect(201);
+    return as.get(`/users/${user}/explain?permission=orders.view_order`);
+  },
+  listPermissionUsers: async (as) => as.get('/permissions/rolecall_check/users'),
   listUserRoles: async (as) => as.get('/users/root/roles'),
   grantRole: async (as) =>
     as
@@ -66,7 +73,7 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
     await as.put(`/users/${user}/roles/loader?scope=north`).expect(201);
     return as.delete(`/users/${user}/roles/loader?scope=north`);
   },
-  listRoleUsers: async (as) => as.get('/roles/admin/users'),
+  listRoleUsers: async (as) => as.get('/roles/admin/users?effective=true'),
   listUserExceptions: async (as) => {
     const user = await newUser(as);
     await as.put(`/users/${user}/permissions/orders_view_order`).send({ effect: 'deny' }).expect(201);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { formatApiKey } from '../../src/domain/api-keys.ts';
 import { buildServer } from '../../src/http/server.ts';
 import type { OperationAt } from '../contract/openapi-document.ts';
-import { expectContract, expectProblem, goodBodies, operations } from '../support/contract.ts';
+import { expectContract, expectProblem, goodBodies, goodQueries, operations } from '../support/contract.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
 /** What anybody may see without a credential: nothing but these. */
@@ -92,7 +92,7 @@ function send(operation: OperationAt, headers: object = {}, query: object = {}):
   const tries = operation.parameters?.some(({ name }) => name === 'dryRun') ? { dryRun: 'true' } : {};
   return supertest(service.app.server)
     [method](path)
-    .query({ ...tries, ...query })
+    .query({ ...tries, ...goodQueries[operation.operationId], ...query })
     .set({ ...headers })
     .send(goodBodies[operation.operationId]);
 }

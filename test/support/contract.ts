@@ -29,6 +29,11 @@ export const goodBodies: Readonly<Record<string, object>> = {
   createKey: { user: 'nobody-at-all', name: 'New' },
 };
 
+/** What each operation must be asked with, by its name. */
+export const goodQueries: Readonly<Record<string, object>> = {
+  explainDecision: { permission: 'orders.view_order' },
+};
+
 /** What of an answer is looked at, however it was got. */
 export type Answer = Pick<Response, 'status' | 'headers' | 'body' | 'text'>;
 

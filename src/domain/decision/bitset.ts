@@ -31,6 +31,11 @@ export class Bitset {
     return this.#words.every((word) => word === 0);
   }
 
+  /** How many numbers are in it. */
+  get size(): number {
+    return [...this].length;
+  }
+
   /** The numbers in ascending order. */
   *[Symbol.iterator](): Generator<number> {
     for (let place = 0; place < this.#words.length; place += 1)

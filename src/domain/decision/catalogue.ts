@@ -55,13 +55,22 @@ export class Catalogue {
     return this.#numbers.has(permission);
   }
 
+  /** The roles that the role includes directly. */
+  includedIn(role: RoleKey): Iterable<RoleKey> {
+    return this.#includes.get(role) ?? [];
+  }
+
+  /** Whether the role gives the permission by an edge of its own. */
+  hasEdge(role: RoleKey, permission: PermissionSlug): boolean {
+    return this.#numbers.has(permission) && (this.#edges.get(role)?.has(permission) ?? false);
+  }
+
   /** The role itself and every role it includes, however deep. */
   closureOf(role: RoleKey): ReadonlySet<RoleKey> {
     return remembered(this.#closures, role, () => {
       const reached = new Set([role]);
       // A set iterates over what is added while it is walked, so this ends when nothing new is reached.
-      for (const next of reached)
-        for (const included of this.#includes.get(next) ?? []) reached.add(included);
+      for (const next of reached) for (const included of this.includedIn(next)) reached.add(included);
       return reached;
     });
   }

@@ -3,9 +3,9 @@ import { z } from 'zod';
 import type { GrantRow, Grants } from '../../services/grants.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { page, refusals } from '../schemas/answers.ts';
-import { grant, grantBody, grantGiven, grantList, grantParams, grantRevoked } from '../schemas/grants.ts';
-import { pageQuery, roleParams, scopedWrite, userParams } from '../schemas/requests.ts';
+import { refusals } from '../schemas/answers.ts';
+import { grantBody, grantGiven, grantList, grantParams, grantRevoked } from '../schemas/grants.ts';
+import { scopedWrite, userParams } from '../schemas/requests.ts';
 
 /** Roles given to users. */
 export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = async (app, { grants }) => {
@@ -71,20 +71,5 @@ export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = asy
       const { permissions, gained, lost } = written.value;
       return sendWritten(reply, call, written, { user, permissions, gained, lost });
     },
-  });
-
-  app.route({
-    method: 'GET',
-    url: '/roles/:role/users',
-    config: callersWith('rolecall_read_users'),
-    schema: {
-      operationId: 'listRoleUsers',
-      summary: 'Who holds a role directly',
-      tags: ['Grants'],
-      params: roleParams,
-      querystring: z.strictObject(pageQuery),
-      response: { 200: page(grant), ...refusals(404) },
-    },
-    handler: (request) => grants.ofRole(callOf(request), request.params.role, request.query),
   });
 };

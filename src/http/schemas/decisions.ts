@@ -12,7 +12,7 @@ import {
 } from './primitives.ts';
 import { freshness, scopeQuery } from './requests.ts';
 
-const denyReason = z
+export const denyReason = z
   .enum(['unknown_permission', 'unknown_user', 'inactive_user', 'denied_by_exception', 'not_granted'])
   .meta({ id: 'DenyReason', description: 'The first that applies, in this order' });
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { writtenMembers } from './answers.ts';
+import { page, writtenMembers } from './answers.ts';
 import {
   bodyMeta,
   listOf,
@@ -53,7 +53,7 @@ const standing = {
   grantedAt: timeOut,
 };
 
-export const grant = z
+const grant = z
   .object({ user: z.string(), role: z.string(), origin: z.string(), ...standing })
   .meta({ id: 'Grant' });
 
@@ -79,4 +79,5 @@ export const exceptionEnded = z
   .meta({ id: 'ExceptionEnded' });
 
 export const grantList = z.object({ data: listOf(grant) }).meta({ id: 'GrantList' });
+export const grantPage = page(grant).meta({ id: 'GrantPage' });
 export const exceptionList = z.object({ data: listOf(exception) }).meta({ id: 'ExceptionList' });

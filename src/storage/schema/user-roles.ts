@@ -21,7 +21,8 @@ export const userRoles = rolecall.table(
   },
   (table) => [
     unique('user_roles_user_role_scope_origin_key').on(table.userPk, table.rolePk, table.scope, table.origin),
-    index('user_roles_role_pk_index').on(table.rolePk),
+    /** Who has a role at a scope, in an order to page by. */
+    index('user_roles_holders_index').on(table.rolePk, table.scope, table.userPk),
     check('user_roles_scope_form', scopeForm(table.scope)),
     check('user_roles_starts_before_expiry', sql`${table.startsAt} < ${table.expiresAt}`),
   ],
