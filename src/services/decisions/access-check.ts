@@ -66,10 +66,18 @@ export interface AccessCheckSources {
   readonly views: Views;
   readonly lists: PermissionLists;
   readonly counts: DecisionCounts;
+  /** Told how many questions came at once. */
+  noteBatch(questions: number): void;
   readonly usualMode: FreshnessMode;
 }
 
-export function openAccessCheck({ views, lists, counts, usualMode }: AccessCheckSources): AccessCheck {
+export function openAccessCheck({
+  views,
+  lists,
+  counts,
+  noteBatch,
+  usualMode,
+}: AccessCheckSources): AccessCheck {
   function decideOn(view: View, { freshness = usualMode }: Asking, question: Question): Answer {
     const { user, permission, scope } = question;
     const decision = decide(view.snapshot.catalogue, accessOn(view, user), permission, scope);
@@ -100,6 +108,7 @@ export function openAccessCheck({ views, lists, counts, usualMode }: AccessCheck
     },
 
     async authorizeAll(asking, questions) {
+      noteBatch(questions.length);
       const { caller } = asking;
       const users = new Set(questions.map((question) => question.user));
       const view = await views.of(asking, [...users.add(caller.userId)]);

@@ -76,6 +76,11 @@ export function openDecisions(options: DecisionOptions): Decisions {
   const views = openViews({ mirror, cache, freshness, usualMode });
   const lists = new PermissionLists(cacheBytes * listShare);
   const counts = new DecisionCounts();
+  const noteBatch = metrics.histogram(
+    'rolecall_questions_per_batch',
+    'How many questions came at once',
+    [1, 10, 50, 100, 250, 500, 1_000],
+  );
   metrics.counter('rolecall_decisions_total', 'Decisions by outcome and freshness', () => counts.read());
   metrics.counter('rolecall_user_cache_lookups_total', 'Users looked for in memory', () => cache.lookups());
   metrics.counter('rolecall_row_reads_total', 'Reads of the rows that decide, by server', () =>
@@ -87,7 +92,7 @@ export function openDecisions(options: DecisionOptions): Decisions {
     freshness.secondsSinceConfirmed(),
   );
   return {
-    accessCheck: openAccessCheck({ views, lists, counts, usualMode }),
+    accessCheck: openAccessCheck({ views, lists, counts, noteBatch, usualMode }),
     authentication: openAuthentication(cache),
     wake: () => void freshness.latest().catch(() => {}),
   };

@@ -30,7 +30,7 @@ export interface View {
 
 export interface Views {
   /**
-   * A view of some users, with the caller's credential found to stand on it. Throws `unauthenticated`,
+   * A view of some users, each named once, with the caller's credential found to stand on it. Throws `unauthenticated`,
    * `invalid_revision`, `lost_history`, or `unavailable` when it cannot be known in time.
    */
   of(asking: Asking, users: readonly UserId[]): Promise<View>;
@@ -55,7 +55,7 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     const { snapshot } = mirror;
     const users = new Map<UserId, CachedUser>();
     const missing: UserId[] = [];
-    for (const id of new Set(ids)) {
+    for (const id of ids) {
       const user = cache.user(id);
       if (user) users.set(id, user);
       else if (!isKnownAbsent(absent, id)) missing.push(id);
