@@ -45,3 +45,26 @@ export function sameTerms(a: Terms, b: Terms): boolean {
 export function reasonOf({ reason }: Terms): Record<string, string> {
   return reason === null ? {} : { reason };
 }
+
+/** What is held, with one grant or exception taken out, if there is one, and another put in. */
+export function exchanged<Held extends Grant | Exception>(
+  held: readonly Held[],
+  taken: Held | null,
+  put: Held | null,
+): readonly Held[] {
+  const place = taken === null ? -1 : held.findIndex((one) => isSame(one, taken));
+  const others = held.filter((_one, index) => index !== place);
+  return put === null ? others : [...others, put];
+}
+
+/** Of two that are alike in all this, it makes no difference which is taken. */
+function isSame(one: Grant | Exception, other: Grant | Exception): boolean {
+  return (
+    one.scope === other.scope &&
+    one.startsAt === other.startsAt &&
+    one.expiresAt === other.expiresAt &&
+    ('role' in one
+      ? 'role' in other && one.role === other.role
+      : 'effect' in other && one.permission === other.permission && one.effect === other.effect)
+  );
+}

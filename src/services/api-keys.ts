@@ -5,7 +5,7 @@ import type { Instant, PermissionSlug, RoleKey, UserId } from '../domain/ids.ts'
 import { administratorRole, builtinLayer } from '../domain/matrix/builtin.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { type ApiKeyRow, findApiKey, insertApiKey, listApiKeys, revokeApiKey } from '../storage/api-keys.ts';
-import { administratorRemains, findGrant, putGrant } from '../storage/grants.ts';
+import { administratorRemains, findPlace, putGrant } from '../storage/grants.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { findUser } from '../storage/users.ts';
@@ -96,7 +96,7 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
             'forbidden',
             `the user "${userId}" is inactive: no key of theirs would be valid`,
           );
-        if (roleKey !== null) await provisionRole(handle, call, user.pk, roleKey);
+        if (roleKey !== null) await provisionRole(handle, call, user, roleKey);
         return createKey(handle, call, user.pk, {
           user: userId,
           name: 'made on the command line',
@@ -110,7 +110,7 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
 async function provisionRole(
   handle: WriteHandle,
   call: Call,
-  userPk: number,
+  user: { readonly pk: number; readonly id: UserId },
   roleKey: RoleKey,
 ): Promise<void> {
   const role = await requireRole(handle, roleKey);
@@ -120,8 +120,9 @@ async function provisionRole(
       'forbidden',
       'there is an administrator already: only they can make another, through the API',
     );
+  const { pk: userPk } = user;
   const place = { userPk, rolePk: role.pk, scope: everywhere };
-  const existing = await findGrant(handle, place);
+  const { grant: existing } = await findPlace(handle, user.id, roleKey, everywhere);
   if (existing && existing.startsAt === null && existing.expiresAt === null) return;
   await putGrant(handle, place, { startsAt: null, expiresAt: null, reason: null }, granterOf(call));
   handle.record({

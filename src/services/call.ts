@@ -36,3 +36,8 @@ export function operatorCall(timeoutMs: number): Call {
 export function granterOf(call: Call): number | null {
   return call.caller.kind === 'user' ? call.caller.userPk : null;
 }
+
+/** The same as people read it. */
+export function granterNameOf(call: Call): string | null {
+  return call.caller.kind === 'user' ? call.caller.userId : null;
+}

@@ -1,4 +1,4 @@
-import { reasonOf, sameTerms } from '../domain/grants.ts';
+import { exchanged, reasonOf, sameTerms } from '../domain/grants.ts';
 import type { PermissionSlug, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
 import {
@@ -11,8 +11,8 @@ import {
 } from '../storage/exceptions.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
-import { permissionsNow, without } from './decisions/effective-change.ts';
-import { guardChange, requireAdministrator } from './guard.ts';
+import { effectiveChange } from './decisions/effective-change.ts';
+import { readPower, requireAdministrator, requirePower } from './guard.ts';
 import { requirePermission, requireUser } from './lookups.ts';
 
 export type { ExceptionRow, ExceptionTerms };
@@ -58,13 +58,17 @@ export function openExceptions(transactions: Transactions): Exceptions {
     const user = await requireUser(handle, userId);
     const permission = await requirePermission(handle, slug);
     const place = { userPk: user.pk, permissionPk: permission.pk, scope };
-    const existing = await findException(handle, place);
-    const windows = [existing, terms].filter((window) => window != null);
+    const existing = (await findException(handle, place)) ?? null;
+    const windows = [existing, terms].filter((window) => window !== null);
     const reach = windows.map((window) => ({ permission: slug, scope, window }));
-    await guardChange(handle, call, 'rolecall_grant_permissions', scope, reach);
-    const before = await permissionsNow(handle, userId, scope);
-    if (existing ? terms && existing.effect === terms.effect && sameTerms(existing, terms) : !terms)
-      return outcomeOf(existing ?? null, false, before, before);
+    const power = await readPower(handle, call, [userId], []);
+    requirePower(power, call, 'rolecall_grant_permissions', scope, reach);
+    const changes = existing && terms ? !isSame(existing, terms) : existing !== terms;
+    const put = terms && { ...terms, permission: slug, scope };
+    const done = effectiveChange(power.facts, userId, scope, (access) =>
+      changes ? { ...access, exceptions: exchanged(access.exceptions, existing, put) } : access,
+    );
+    if (!changes) return { user: userId, created: false, exception: existing, ...done };
     if (terms) await putException(handle, place, terms, granterOf(call));
     else if (existing) await deleteException(handle, existing.pk);
     const noted = terms ?? existing;
@@ -73,29 +77,12 @@ export function openExceptions(transactions: Transactions): Exceptions {
       userPk: user.pk,
       permissionPk: permission.pk,
       before: existing ? termsOf(existing) : null,
-      after: terms ? termsOf({ ...terms, permission: slug, scope }) : null,
+      after: put ? termsOf(put) : null,
       personal: noted ? reasonOf(noted) : {},
     });
     if (terms?.effect === 'deny') await requireAdministrator(handle, call);
     const exception = terms ? ((await findException(handle, place)) ?? null) : null;
-    return outcomeOf(exception, !existing, before, await permissionsNow(handle, userId, scope));
-
-    function outcomeOf(
-      standing: ExceptionRow | null,
-      created: boolean,
-      had: readonly PermissionSlug[],
-      has: readonly PermissionSlug[],
-    ): ExceptionOutcome {
-      const gained = without(has, had);
-      return {
-        user: userId,
-        created,
-        exception: standing,
-        permissions: has,
-        gained,
-        lost: without(had, has),
-      };
-    }
+    return { user: userId, created: !existing, exception, ...done };
   }
 
   return {
@@ -123,6 +110,10 @@ export function recordExceptionRemoval(handle: WriteHandle, userPk: number, exce
     before: termsOf(exception),
     personal: reasonOf(exception),
   });
+}
+
+function isSame(a: ExceptionTerms, b: ExceptionTerms): boolean {
+  return a.effect === b.effect && sameTerms(a, b);
 }
 
 function termsOf(exception: ExceptionTerms & { permission: PermissionSlug; scope: Scope }): Json {

@@ -1,11 +1,11 @@
-import { reasonOf, sameTerms, type Terms } from '../domain/grants.ts';
+import { exchanged, type Grant, reasonOf, sameTerms, type Terms } from '../domain/grants.ts';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
 import { administratorRole } from '../domain/matrix/builtin.ts';
 import { scopesCovering } from '../domain/scopes.ts';
 import {
   deleteGrant,
-  findGrant,
+  findPlace,
   type GrantRow,
   grantsOfRole,
   grantsOfUser,
@@ -14,9 +14,9 @@ import {
 } from '../storage/grants.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
-import { type Call, granterOf, writeContextOf } from './call.ts';
-import { permissionsNow, without } from './decisions/effective-change.ts';
-import { guardChange, requireAdministrator } from './guard.ts';
+import { type Call, granterNameOf, granterOf, writeContextOf } from './call.ts';
+import { effectiveChange } from './decisions/effective-change.ts';
+import { readPower, requireAdministrator, requirePower } from './guard.ts';
 import { requireRole, requireUser } from './lookups.ts';
 
 export type { GrantRow };
@@ -45,48 +45,46 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
   return {
     put: (call, userId, roleKey, scope, terms) =>
       transactions.write(writeContextOf(call), async (handle) => {
-        const user = await requireUser(handle, userId);
-        const role = await requireRole(handle, roleKey);
-        const place = { userPk: user.pk, rolePk: role.pk, scope };
-        const existing = await findGrant(handle, place);
+        const { userPk, rolePk, existing, power } = await find(handle, call, userId, roleKey, scope);
         const windows = existing ? [existing, terms] : [terms];
-        await guardChange(
-          handle,
-          call,
-          'rolecall_grant_roles',
-          scope,
-          windows.map((window) => ({ role: roleKey, scope, window })),
+        const reach = windows.map((window) => ({ role: roleKey, scope, window }));
+        requirePower(power, call, 'rolecall_grant_roles', scope, reach);
+        const isNew = !existing || !sameTerms(existing, terms);
+        const given: Grant = { ...terms, role: roleKey, scope };
+        const done = effectiveChange(power.facts, userId, scope, (access) =>
+          isNew ? { ...access, grants: exchanged(access.grants, existing, given) } : access,
         );
-        if (existing && sameTerms(existing, terms))
-          return outcome(handle, { user: userId, scope, grant: existing, created: false });
-        const before = await permissionsNow(handle, userId, scope);
-        await putGrant(handle, place, terms, granterOf(call));
-        const grant = await findGrant(handle, place);
+        if (!isNew) return { user: userId, created: false, grant: existing, ...done };
         handle.record({
           kind: 'grant_set',
-          userPk: user.pk,
-          rolePk: role.pk,
+          userPk,
+          rolePk,
           before: existing ? termsOf(existing) : null,
           after: termsOf({ ...terms, role: roleKey, scope, origin: 'api' }),
           personal: reasonOf(terms),
         });
+        const place = { userPk, rolePk, scope };
+        const { pk, grantedAt } = await putGrant(handle, place, terms, granterOf(call));
         if (existing && roleKey === administratorRole) await requireAdministrator(handle, call);
-        return outcome(handle, { user: userId, scope, grant: grant ?? null, created: !existing, before });
+        const grantedBy = granterNameOf(call);
+        const grant = { ...place, ...given, ...terms, pk, user: userId, origin: 'api', grantedBy, grantedAt };
+        return { user: userId, created: !existing, grant, ...done };
       }),
 
     remove: (call, userId, roleKey, scope) =>
       transactions.write(writeContextOf(call), async (handle) => {
-        const user = await requireUser(handle, userId);
-        const role = await requireRole(handle, roleKey);
-        const existing = await findGrant(handle, { userPk: user.pk, rolePk: role.pk, scope });
+        const { userPk, existing, power } = await find(handle, call, userId, roleKey, scope);
         const reach = existing ? [{ role: roleKey, scope, window: existing }] : [];
-        await guardChange(handle, call, 'rolecall_grant_roles', scope, reach);
-        if (!existing) return outcome(handle, { user: userId, scope, grant: null, created: false });
-        const before = await permissionsNow(handle, userId, scope);
-        await deleteGrant(handle, existing.pk);
-        recordRemoval(handle, user.pk, existing);
-        if (roleKey === administratorRole) await requireAdministrator(handle, call);
-        return outcome(handle, { user: userId, scope, grant: null, created: false, before });
+        requirePower(power, call, 'rolecall_grant_roles', scope, reach);
+        const done = effectiveChange(power.facts, userId, scope, (access) =>
+          existing ? { ...access, grants: exchanged(access.grants, existing, null) } : access,
+        );
+        if (existing) {
+          recordRemoval(handle, userPk, existing);
+          await deleteGrant(handle, existing.pk);
+          if (roleKey === administratorRole) await requireAdministrator(handle, call);
+        }
+        return { user: userId, created: false, grant: null, ...done };
       }),
 
     ofUser: (call, userId) =>
@@ -118,25 +116,17 @@ export function recordRemoval(handle: WriteHandle, userPk: number, grant: GrantR
   });
 }
 
-async function outcome(
-  handle: WriteHandle,
-  done: {
-    readonly user: UserId;
-    readonly scope: Scope;
-    readonly grant: GrantRow | null;
-    readonly created: boolean;
-    readonly before?: readonly PermissionSlug[];
-  },
-): Promise<GrantOutcome> {
-  const permissions = await permissionsNow(handle, done.user, done.scope);
-  const before = done.before ?? permissions;
+/** All that a change of one grant must know, asked at once: whatever is waited for is waited for under the lock. */
+async function find(handle: WriteHandle, call: Call, userId: UserId, roleKey: RoleKey, scope: Scope) {
+  const [{ userPk, rolePk, grant }, power] = await Promise.all([
+    findPlace(handle, userId, roleKey, scope),
+    readPower(handle, call, [userId], [roleKey]),
+  ]);
   return {
-    user: done.user,
-    created: done.created,
-    grant: done.grant,
-    permissions,
-    gained: without(permissions, before),
-    lost: without(before, permissions),
+    userPk: userPk ?? (await requireUser(handle, userId)).pk,
+    rolePk: rolePk ?? (await requireRole(handle, roleKey)).pk,
+    existing: grant,
+    power,
   };
 }
 

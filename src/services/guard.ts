@@ -46,15 +46,43 @@ export async function guardChange(
   scope: Scope,
   reach: readonly Reach[] = [],
 ): Promise<void> {
-  const { caller } = call;
+  if (call.caller.kind === 'operator') return;
+  const users = reach.flatMap((item) => ('user' in item ? [item.user] : []));
+  const roles = reach.flatMap((item) => ('role' in item ? [item.role] : []));
+  requirePower(await readPower(handle, call, users, roles), call, permission, scope, reach);
+}
+
+/** What the guard judges by, as of the write. */
+export interface PowerFacts {
+  readonly facts: Facts;
+  readonly credentialStands: boolean;
+}
+
+/** Reads it for the caller, and for the users and roles that the change is about. */
+export async function readPower(
+  handle: WriteHandle,
+  { caller }: Call,
+  users: readonly UserId[],
+  roles: readonly RoleKey[],
+): Promise<PowerFacts> {
+  const isUser = caller.kind === 'user';
+  const [facts, stands] = await Promise.all([
+    loadFacts(handle.sql, { users: isUser ? [caller.userId, ...users] : users, roles, permissions: null }),
+    isUser ? credentialStands(handle.sql, caller.credentialPk) : true,
+  ]);
+  return { facts, credentialStands: stands };
+}
+
+/** The judgement of `guardChange`, for changes that read what they need all at once. */
+export function requirePower(
+  { facts, credentialStands: stands }: PowerFacts,
+  { caller }: Call,
+  permission: BuiltinPermission,
+  scope: Scope,
+  reach: readonly Reach[],
+): void {
   if (caller.kind === 'operator') return;
-  const facts = await loadFacts(handle.sql, {
-    users: [caller.userId, ...reach.flatMap((item) => ('user' in item ? [item.user] : []))],
-    roles: reach.flatMap((item) => ('role' in item ? [item.role] : [])),
-    permissions: null,
-  });
-  if (!(await credentialStands(handle.sql, caller.credentialPk)))
-    throw new RolecallError('unauthenticated', 'this API key is not valid');
+  if (!stands) throw new RolecallError('unauthenticated', 'this API key is not valid');
   const power: Power = { access: accessOf(facts, caller.userId), narrowedTo: caller.narrowedTo };
   const reaches = (gift: Gift) => holdsWholly(facts.catalogue, power, gift, facts.now);
   const now = { startsAt: facts.now, expiresAt: facts.now + 1 };

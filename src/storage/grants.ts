@@ -47,10 +47,37 @@ function selectGrants({ db }: ReadHandle) {
     .innerJoin(roles, eq(roles.pk, userRoles.rolePk));
 }
 
-/** The grant of origin `api` at exactly this place. */
-export async function findGrant(handle: ReadHandle, place: GrantPlace): Promise<GrantRow | undefined> {
-  const [row] = await selectGrants(handle).where(atPlace(place));
-  return row as GrantRow | undefined;
+/** Who and what a grant is about, by their internal keys as far as they exist, and the grant of origin `api` there. */
+export interface FoundPlace {
+  readonly userPk: number | null;
+  readonly rolePk: number | null;
+  readonly grant: GrantRow | null;
+}
+
+/** Finds all of it in one prepared statement, because it is read under the revision lock. */
+export async function findPlace(
+  { sql }: ReadHandle,
+  user: UserId,
+  role: RoleKey,
+  scope: Scope,
+): Promise<FoundPlace> {
+  const [row] = await sql<
+    [{ userPk: number | null; rolePk: number | null; held: Omit<GrantRow, 'user' | 'role'> | null }]
+  >`
+    select users.pk::float8 as "userPk", roles.pk::float8 as "rolePk",
+      case when held.pk is not null then json_build_object('pk', held.pk, 'userPk', user_pk, 'rolePk', role_pk,
+        'scope', scope, 'origin', origin, 'reason', reason,
+        'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000,
+        'grantedAt', extract(epoch from granted_at) * 1000,
+        'grantedBy', coalesce((select id from rolecall.users as granter where granter.pk = granted_by),
+          (select value from rolecall.personal where user_pk = granted_by and field = 'id' limit 1))) end as held
+    from (select 1) as one
+    left join rolecall.users on users.id = ${user}
+    left join rolecall.roles on roles.key = ${role}
+    left join rolecall.user_roles as held
+      on user_pk = users.pk and role_pk = roles.pk and scope = ${scope} and origin = 'api'`;
+  const { userPk, rolePk, held } = row;
+  return { userPk, rolePk, grant: held && { ...held, user, role } };
 }
 
 /** All grants of a user, of every origin, expired ones too. */
@@ -88,21 +115,21 @@ export async function grantsOfRole(
   return rows as GrantRow[];
 }
 
-/** Makes the grant at this place, or gives the one that is there new terms. */
+/** Makes the grant at this place, or gives the one that is there new terms. Returns its key and time. */
 export async function putGrant(
-  { db }: ChangeHandle,
-  place: GrantPlace,
-  terms: Terms,
+  { sql }: ChangeHandle,
+  { userPk, rolePk, scope }: GrantPlace,
+  { startsAt, expiresAt, reason }: Terms,
   grantedBy: number | null,
-): Promise<void> {
-  const given = { ...terms, grantedBy };
-  await db
-    .insert(userRoles)
-    .values({ ...place, ...given })
-    .onConflictDoUpdate({
-      target: [userRoles.userPk, userRoles.rolePk, userRoles.scope, userRoles.origin],
-      set: { ...given, grantedAt: raw`now()` },
-    });
+): Promise<{ readonly pk: number; readonly grantedAt: number }> {
+  const [row] = await sql<[{ pk: number; grantedAt: number }]>`
+    insert into rolecall.user_roles (user_pk, role_pk, scope, starts_at, expires_at, reason, granted_by)
+    values (${userPk}, ${rolePk}, ${scope}, to_timestamp(${startsAt}::float8 / 1000),
+      to_timestamp(${expiresAt}::float8 / 1000), ${reason}, ${grantedBy})
+    on conflict (user_pk, role_pk, scope, origin) do update set starts_at = excluded.starts_at,
+      expires_at = excluded.expires_at, reason = excluded.reason, granted_by = excluded.granted_by, granted_at = now()
+    returning pk::float8 as pk, (extract(epoch from granted_at) * 1000)::float8 as "grantedAt"`;
+  return row;
 }
 
 export async function deleteGrant({ db }: ChangeHandle, pk: number): Promise<void> {
@@ -156,13 +183,4 @@ export async function administratorRemains(
             and permissions.slug = any(${[...permissions]}::text[]))
     ) as remains`;
   return row?.remains ?? false;
-}
-
-function atPlace(place: GrantPlace) {
-  return and(
-    eq(userRoles.userPk, place.userPk),
-    eq(userRoles.rolePk, place.rolePk),
-    eq(userRoles.scope, place.scope),
-    eq(userRoles.origin, 'api'),
-  );
 }

@@ -125,15 +125,19 @@ export function openTransactions(database: Database, journalKey: string): Transa
       isGone: () => boolean,
     ): Promise<Written<T>> {
       const { sql } = handle;
-      const locked = await lockRevision(sql);
-      if (!locked.isSameIncarnation) throw new OtherIncarnation();
+      const locking = lockRevision(sql);
       const { idempotency } = context;
       if (idempotency) {
+        await locking;
         const answer = await findAnswer(sql, idempotency);
         if (answer !== undefined) return answer as Written<T>;
       }
       const entries: JournalEntry[] = [];
-      const value = await change({ ...handle, record: (entry) => void entries.push(entry) });
+      // The first questions of the change are sent along with the lock: the connection answers in order, so they are read
+      // after it, and the lock is not held while they travel.
+      const changing = change({ ...handle, record: (entry) => void entries.push(entry) });
+      const [locked, value] = await Promise.all([locking, changing]);
+      if (!locked.isSameIncarnation) throw new OtherIncarnation();
       const changed = entries.length > 0;
       const taken = locked.value + (changed && !context.dryRun ? 1 : 0);
       const written = { value, changed, revision: formatRevision({ epoch: locked.epoch, value: taken }) };

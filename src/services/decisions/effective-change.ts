@@ -1,23 +1,34 @@
 import { effectiveAccess } from '../../domain/decision/effective-access.ts';
-import { compileAccess } from '../../domain/decision/user-access.ts';
+import { compileAccess, type UserAccess } from '../../domain/decision/user-access.ts';
 import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
-import type { ReadHandle } from '../../storage/database.ts';
-import { loadFacts } from '../../storage/read-models/decision-rows.ts';
+import type { Facts } from '../../storage/read-models/decision-rows.ts';
 
-/** What a user may do in a scope now, inside the transaction that is about to change it or has just done so. */
-export async function permissionsNow(
-  handle: ReadHandle,
-  user: UserId,
-  scope: Scope,
-): Promise<readonly PermissionSlug[]> {
-  const facts = await loadFacts(handle.sql, { users: [user], permissions: null });
-  const access = facts.users.get(user);
-  if (!access) return [];
-  return effectiveAccess(compileAccess(facts.catalogue, access, facts.now), scope).permissions;
+/** What a change of one user's access does in a scope. */
+export interface EffectiveChange {
+  readonly permissions: readonly PermissionSlug[];
+  readonly gained: readonly PermissionSlug[];
+  readonly lost: readonly PermissionSlug[];
 }
 
-/** What is in the one list and not in the other. */
-export function without(
+/**
+ * What a change does, by the evaluator that decides: from what was read under the revision lock, so that nothing has to be
+ * read again after it.
+ */
+export function effectiveChange(
+  { catalogue, users, now }: Facts,
+  user: UserId,
+  scope: Scope,
+  change: (access: UserAccess) => UserAccess,
+): EffectiveChange {
+  const listOf = (access: UserAccess) =>
+    effectiveAccess(compileAccess(catalogue, access, now), scope).permissions;
+  const present = users.get(user) ?? { active: false, grants: [], exceptions: [] };
+  const before = listOf(present);
+  const permissions = listOf(change(present));
+  return { permissions, gained: without(permissions, before), lost: without(before, permissions) };
+}
+
+function without(
   permissions: readonly PermissionSlug[],
   others: readonly PermissionSlug[],
 ): readonly PermissionSlug[] {
