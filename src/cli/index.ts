@@ -5,6 +5,7 @@ import { addDev } from './commands/dev.ts';
 import { addKeys } from './commands/keys.ts';
 import { addMatrix } from './commands/matrix.ts';
 import { addMigrate } from './commands/migrate.ts';
+import { addRls } from './commands/rls.ts';
 import { addServe } from './commands/serve.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { complain } from './output.ts';
@@ -17,7 +18,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .version(readVersion())
     .showHelpAfterError()
     .exitOverride();
-  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys]) add(program);
+  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys, addRls]) add(program);
   try {
     await program.parseAsync(words, { from: 'user' });
     return exitCodes.done;

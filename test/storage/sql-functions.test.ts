@@ -213,7 +213,7 @@ describe('a broken function is found out: the one without the rule that', () => 
     ],
   ];
 
-  const drawn = drawWorlds(60, { seed: 20_260_101, first: 1_000 });
+  const drawn = drawWorlds(160, { seed: 20_260_101, first: 1_000 });
   const someAbout = (what: 'permissions' | 'roles') =>
     drawn.flatMap((stored) => questionsAbout(what, stored)).filter((_, place) => place % 23 === 0);
   const aboutPermissions = someAbout('permissions');
