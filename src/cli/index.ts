@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { ConfigurationError } from '../config/env.ts';
 import { RolecallError } from '../domain/errors.ts';
 import { addDev } from './commands/dev.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addKeys } from './commands/keys.ts';
 import { addMatrix } from './commands/matrix.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -18,7 +19,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .version(readVersion())
     .showHelpAfterError()
     .exitOverride();
-  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys, addRls]) add(program);
+  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys, addRls, addDoctor]) add(program);
   try {
     await program.parseAsync(words, { from: 'user' });
     return exitCodes.done;

@@ -2,20 +2,28 @@ import postgres from 'postgres';
 import { toRolecallError } from './errors.ts';
 
 /**
- * One connection for somebody who looks after the database, closed when `work` has ended. Rejects with `unavailable`
- * when the database cannot be reached; other errors of statements come out as they are, for `work` knows more of them.
+ * One transaction for somebody who looks after the database, on a connection of its own, undone if `work` rejects.
+ * Nothing is found by chance in it: all that is not PostgreSQL's own goes by its schema's name. Nothing is set for
+ * longer, because behind a pooler the session is somebody else's next. Rejects with `unavailable` when the database
+ * cannot be reached; other errors of statements come out as they are, for the caller knows more of them.
  */
-export async function asOperator<T>(url: string, work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
+export async function asOperator<T>(
+  url: string,
+  mode: 'read only' | 'read write',
+  work: (sql: postgres.TransactionSql) => Promise<T>,
+): Promise<T> {
   const sql = postgres(url, {
     max: 1,
     connect_timeout: 10,
     onnotice: () => {},
-    // Nothing is found by chance: all that is asked about is named with its schema.
-    connection: { application_name: 'rolecall operator', TimeZone: 'UTC', search_path: 'pg_catalog' },
+    connection: { application_name: 'rolecall operator', TimeZone: 'UTC' },
   });
   try {
     await sql`select 1`.catch((error: unknown) => Promise.reject(toRolecallError(error)));
-    return await work(sql);
+    return (await sql.begin(mode, async (transaction) => {
+      await transaction`set local search_path = pg_catalog`;
+      return work(transaction);
+    })) as T;
   } finally {
     await sql.end({ timeout: 5 });
   }

@@ -52,6 +52,14 @@ function drawWorlds(count: number, always?: { seed: number; first: number }): St
   }));
 }
 
+function hasContestedInclude({ world }: StoredWorld): boolean {
+  return world.includes.some(
+    ({ role, included, withheld }) =>
+      withheld &&
+      world.includes.some((row) => row.role === role && row.included === included && !row.withheld),
+  );
+}
+
 /** Does `work` in a transaction of which nothing stays. */
 async function undone<T>(work: (transaction: postgres.TransactionSql) => Promise<T>): Promise<T> {
   const result: { value?: T } = {};
@@ -164,7 +172,7 @@ describe('on random graphs', () => {
       });
       asked += perBatch * aboutOneWorld;
     }
-    expect(allowed / asked).toBeGreaterThan(0.02);
+    expect(allowed / asked).toBeGreaterThan(0.01);
   }, 900_000);
 });
 
@@ -213,9 +221,14 @@ describe('a broken function is found out: the one without the rule that', () => 
     ],
   ];
 
-  const drawn = drawWorlds(160, { seed: 20_260_101, first: 1_000 });
+  const plenty = drawWorlds(800, { seed: 20_260_101, first: 1_000 });
+  // Worlds in which one origin gives an include that another withholds are rare, and two rules are about them.
+  const drawn = [...plenty.slice(0, 100), ...plenty.slice(100).filter(hasContestedInclude)];
   const someAbout = (what: 'permissions' | 'roles') =>
-    drawn.flatMap((stored) => questionsAbout(what, stored)).filter((_, place) => place % 23 === 0);
+    drawn
+      .flatMap((stored) => questionsAbout(what, stored))
+      .filter(({ stored, user }) => stored.world.users.has(user))
+      .filter((_, place) => place % 13 === 0);
   const aboutPermissions = someAbout('permissions');
   const aboutRoles = someAbout('roles');
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import type postgres from 'postgres';
 import { loadConfig } from '../../config/config.ts';
 import { asOperator } from '../../storage/operator.ts';
 import { installRowLevel, uninstallRowLevel } from '../../storage/row-level/install.ts';
@@ -22,7 +23,7 @@ export function addRls(program: Command): void {
     )
     .option('--json', 'print JSON')
     .action(async ({ json }: JsonOption) => {
-      const done = await onDatabase(installRowLevel);
+      const done = await onDatabase('read write', installRowLevel);
       if (json) printJson(done);
       else {
         print(done.made.length > 0 ? `Made ${done.made.join(', ')}.` : 'The roles are there.');
@@ -38,14 +39,14 @@ export function addRls(program: Command): void {
     .command('lint')
     .description('find what would let somebody around the row-level security')
     .option('--json', 'print JSON')
-    .action(async ({ json }: JsonOption) => report(await onDatabase(lintRowLevel), json));
+    .action(async ({ json }: JsonOption) => report(await onDatabase('read only', lintRowLevel), json));
 
   rls
     .command('uninstall')
     .description('take the grants back and remove the roles that nothing else needs')
     .option('--json', 'print JSON')
     .action(async ({ json }: JsonOption) => {
-      const done = await onDatabase(uninstallRowLevel);
+      const done = await onDatabase('read write', uninstallRowLevel);
       if (json) printJson(done);
       else {
         print(done.removed.length > 0 ? `Removed ${done.removed.join(', ')}.` : 'No role to remove.');
@@ -55,6 +56,9 @@ export function addRls(program: Command): void {
     });
 }
 
-function onDatabase<T>(work: Parameters<typeof asOperator<T>>[1]): Promise<T> {
-  return asOperator(loadConfig(['database']).databaseUrl.reveal(), work);
+function onDatabase<T>(
+  mode: 'read only' | 'read write',
+  work: (sql: postgres.TransactionSql) => Promise<T>,
+): Promise<T> {
+  return asOperator(loadConfig(['database']).databaseUrl.reveal(), mode, work);
 }

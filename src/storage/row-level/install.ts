@@ -9,17 +9,17 @@ import { callableBy, type KitRole, kitRoles, tablePrivileges } from './privilege
  * the roles only. Returns the roles it made. Throws `forbidden` when the connection may not make roles or grants.
  */
 export async function installRowLevel(
-  sql: postgres.Sql,
+  sql: postgres.TransactionSql,
 ): Promise<{ made: readonly string[]; granted: boolean }> {
-  return sql
-    .begin(async (transaction) => {
-      const made: string[] = [];
-      for (const role of kitRoles) if (await makeRole(transaction, role)) made.push(role);
-      const tables = await ourTables(transaction);
-      for (const role of kitRoles) if (tables.length > 0) await grant(transaction, role, tables);
-      return { made, granted: tables.length > 0 };
-    })
-    .catch(explainRefusal);
+  try {
+    const made: string[] = [];
+    for (const role of kitRoles) if (await makeRole(sql, role)) made.push(role);
+    const tables = await ourTables(sql);
+    for (const role of kitRoles) if (tables.length > 0) await grant(sql, role, tables);
+    return { made, granted: tables.length > 0 };
+  } catch (error) {
+    throw explained(error);
+  }
 }
 
 /**
@@ -27,38 +27,45 @@ export async function installRowLevel(
  * while somebody is still a member of one: they would lose their access without a word.
  */
 export async function uninstallRowLevel(
-  sql: postgres.Sql,
+  sql: postgres.TransactionSql,
 ): Promise<{ removed: readonly string[]; kept: readonly string[] }> {
+  try {
+    await refuseWhileThereAreMembers(sql);
+    const removed: string[] = [];
+    const kept: string[] = [];
+    for (const role of await existing(sql)) {
+      await revoke(sql, role);
+      ((await isDropped(sql, role)) ? removed : kept).push(role);
+    }
+    return { removed, kept };
+  } catch (error) {
+    throw explained(error);
+  }
+}
+
+async function refuseWhileThereAreMembers(sql: postgres.TransactionSql): Promise<void> {
+  const members = await sql<{ line: string }[]>`
+    select format('%s in %s', member::regrole, roleid::regrole) as line from pg_auth_members as m
+    where roleid::regrole::text in ${sql(kitRoles)}
+      and coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true) order by 1`;
+  if (members.length > 0)
+    throw new RolecallError(
+      'forbidden',
+      `the roles have members (${members.map(({ line }) => line).join(', ')}): revoke the memberships first`,
+    );
+}
+
+/** False for a role that another database of this server uses as well, or that a neighbour gave something. */
+function isDropped(sql: postgres.TransactionSql, role: string): Promise<boolean> {
   return sql
-    .begin(async (transaction) => {
-      const members = await transaction<{ line: string }[]>`
-      select format('%s in %s', member::regrole, roleid::regrole) as line from pg_auth_members as m
-      where roleid::regrole::text in ${transaction(kitRoles)}
-        and coalesce((to_jsonb(m) ->> 'inherit_option')::boolean, true) order by 1`;
-      if (members.length > 0)
-        throw new RolecallError(
-          'forbidden',
-          `the roles have members (${members.map(({ line }) => line).join(', ')}): revoke the memberships first`,
-        );
-      const removed: string[] = [];
-      const kept: string[] = [];
-      for (const role of await existing(transaction)) {
-        await revoke(transaction, role);
-        const gone = await transaction
-          .savepoint((attempt) => attempt.unsafe(`drop role ${role}`))
-          .then(
-            () => true,
-            (error: unknown) => {
-              // Another database of this server uses the role as well, or a neighbour gave it something.
-              if (stateOf(error) === '2BP01') return false;
-              throw error;
-            },
-          );
-        (gone ? removed : kept).push(role);
-      }
-      return { removed, kept };
-    })
-    .catch(explainRefusal);
+    .savepoint((attempt) => attempt.unsafe(`drop role ${role}`))
+    .then(
+      () => true,
+      (error: unknown) => {
+        if (stateOf(error) === '2BP01') return false;
+        throw error;
+      },
+    );
 }
 
 async function makeRole(sql: postgres.TransactionSql, role: KitRole): Promise<boolean> {
@@ -100,16 +107,16 @@ async function existing(sql: postgres.TransactionSql): Promise<readonly string[]
   return rows.map(({ rolname }) => rolname);
 }
 
-function explainRefusal(error: unknown): never {
+function explained(error: unknown): unknown {
   if (stateOf(error) === '42501')
-    throw new RolecallError(
+    return new RolecallError(
       'forbidden',
       `${(error as Error).message}: connect as the owner of the schema rolecall, with CREATEROLE where roles must be made`,
       { cause: error },
     );
   if (stateOf(error) === '42883')
-    throw new RolecallError('not_ready', 'the SQL functions are not there yet: rolecall migrate up', {
+    return new RolecallError('not_ready', 'the SQL functions are not there yet: rolecall migrate up', {
       cause: error,
     });
-  throw error;
+  return error;
 }

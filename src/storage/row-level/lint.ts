@@ -106,7 +106,7 @@ const rules: readonly Rule[] = [
 ];
 
 /** What of the database would let somebody around the row-level security (battery D-07). Reads the catalog only. */
-export async function lintRowLevel(sql: postgres.Sql): Promise<readonly Finding[]> {
+export async function lintRowLevel(sql: postgres.TransactionSql): Promise<readonly Finding[]> {
   const roles = await sql<
     { rolname: string }[]
   >`select rolname from pg_roles where rolname in ${sql(kitRoles)}`;
@@ -120,7 +120,7 @@ export async function lintRowLevel(sql: postgres.Sql): Promise<readonly Finding[
 }
 
 /** What `rls install` would give and is not given, as after a migration that made a table. */
-async function missingGrants(sql: postgres.Sql): Promise<readonly Finding[]> {
+async function missingGrants(sql: postgres.TransactionSql): Promise<readonly Finding[]> {
   const tables = await sql.unsafe<{ relname: string }[]>(`${ourTables} order by 2`);
   const expected = kitRoles.flatMap((role) => [
     ...tables.flatMap(({ relname }) =>
