@@ -96,7 +96,7 @@ async function grant(sql: postgres.TransactionSql, role: KitRole, tables: readon
 async function revoke(sql: postgres.TransactionSql, role: string): Promise<void> {
   const [schema] = await sql`select 1 from pg_namespace where nspname = 'rolecall'`;
   if (!schema) return;
-  for (const what of ['all tables in schema', 'all sequences in schema', 'all functions in schema', 'schema'])
+  for (const what of ['all tables in schema', 'all functions in schema', 'schema'])
     await sql.unsafe(`revoke all on ${what} rolecall from ${role}`);
 }
 
