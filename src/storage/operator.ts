@@ -16,6 +16,8 @@ export async function asOperator<T>(
     max: 1,
     connect_timeout: 10,
     onnotice: () => {},
+    // A statement prepared on one connection of an old pooler is not there on the next.
+    prepare: false,
     connection: { application_name: 'rolecall operator', TimeZone: 'UTC' },
   });
   try {

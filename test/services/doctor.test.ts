@@ -110,11 +110,12 @@ describe('doctor', () => {
   });
 
   test('names a database that cannot be reached, without its password', async () => {
-    const url = Object.assign(new URL(database.url), { password: 'wrong-secret' }).href;
+    const url = Object.assign(new URL(database.url), { pathname: '/none-such' }).href;
     const [finding, ...more] = await examine(url, testJournalKey, await readSteps());
     expect(more).toEqual([]);
     expect(finding).toMatchObject({ severity: 'problem', subject: 'DATABASE_URL' });
-    expect(JSON.stringify(finding)).not.toContain('wrong-secret');
+    const { password } = new URL(url);
+    if (password !== '') expect(JSON.stringify(finding)).not.toContain(password);
   });
 
   test('says role by role whom row-level security does not hold (1.10)', async () => {

@@ -88,7 +88,9 @@ const looks = 5;
 
 /** Whether two clients that are both connected get to the same server process, as no two sessions can. */
 async function sharesServerConnections(url: string): Promise<boolean> {
-  const clients = [0, 1].map(() => postgres(url, { max: 1, connect_timeout: 10, onnotice: () => {} }));
+  const clients = [0, 1].map(() =>
+    postgres(url, { max: 1, connect_timeout: 10, prepare: false, onnotice: () => {} }),
+  );
   try {
     for (let look = 0; look < looks; look += 1) {
       const processes = new Set<number>();
