@@ -64,6 +64,15 @@ describe('doctor', () => {
     await expect(sql`insert into rolecall.users (id) values ('works')`).resolves.toBeDefined();
   });
 
+  test('names the sequences that it may not look at', async () => {
+    const tenant = await createTenant();
+    await tenant.sql`create table public.secret (id serial primary key)`;
+    expect(await found(tenant.url)).toContainEqual(
+      expect.stringMatching(/^notice sequences: not looked at.*: public\.secret_id_seq$/),
+    );
+    await tenant.drop();
+  });
+
   test('names rows that refer to nothing', async () => {
     await sql.unsafe(`set session_replication_role = replica;
       insert into rolecall.user_roles (user_pk, role_pk) values (987654, 987654);

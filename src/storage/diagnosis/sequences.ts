@@ -6,6 +6,7 @@ interface Column {
   readonly table: string;
   readonly column: string;
   readonly ours: boolean;
+  /** Whether this role may look, and an index makes it cheap. */
   readonly readable: boolean;
   readonly last: string | null;
 }
@@ -18,17 +19,26 @@ export async function checkSequences(sql: postgres.TransactionSql): Promise<read
   const columns = await sql<Column[]>`
     select s.oid::regclass::text as sequence, t.oid::regclass::text as table, quote_ident(attname) as column,
       t.relnamespace = to_regnamespace('rolecall') as ours,
-      has_table_privilege(t.oid, 'select') and has_schema_privilege(t.relnamespace, 'usage') as readable,
+      has_table_privilege(t.oid, 'select') and has_schema_privilege(t.relnamespace, 'usage')
+        and has_sequence_privilege(s.oid, 'usage, select')
+        and exists (select from pg_index where indrelid = t.oid and indkey[0] = a.attnum and indisvalid) as readable,
       pg_sequence_last_value(s.oid)::text as last
     from pg_sequence join pg_class as s on s.oid = seqrelid
     join pg_depend as d on d.objid = s.oid and d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
       and d.deptype in ('a', 'i')
     join pg_class as t on t.oid = d.refobjid and t.relkind in ('r', 'p')
     join pg_attribute as a on a.attrelid = t.oid and a.attnum = d.refobjsubid
-    where has_sequence_privilege(s.oid, 'usage, select')
-      and exists (select from pg_index where indrelid = t.oid and indkey[0] = a.attnum and indisvalid)
     order by 1`;
   const findings: Finding[] = [];
+  const unread = columns.filter(({ readable }) => !readable).map(({ sequence }) => sequence);
+  if (unread.length > 0)
+    findings.push(
+      notice(
+        'sequences',
+        `not looked at, for want of a privilege or of an index on their columns: ${unread.join(', ')}`,
+        'run doctor as a role that may read these tables',
+      ),
+    );
   for (const column of columns) {
     if (!column.readable) continue;
     const [found] = await sql.unsafe<{ max: string | null }[]>(
