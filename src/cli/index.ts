@@ -3,9 +3,11 @@ import { ConfigurationError } from '../config/env.ts';
 import { RolecallError } from '../domain/errors.ts';
 import { addAdmin } from './commands/admin.ts';
 import { addDev } from './commands/dev.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addKeys } from './commands/keys.ts';
 import { addMatrix } from './commands/matrix.ts';
 import { addMigrate } from './commands/migrate.ts';
+import { addRls } from './commands/rls.ts';
 import { addServe } from './commands/serve.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';
 import { complain } from './output.ts';
@@ -18,7 +20,8 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .version(readVersion())
     .showHelpAfterError()
     .exitOverride();
-  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys, addAdmin]) add(program);
+  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys, addAdmin, addRls, addDoctor])
+    add(program);
   try {
     await program.parseAsync(words, { from: 'user' });
     return exitCodes.done;

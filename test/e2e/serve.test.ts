@@ -43,7 +43,12 @@ describe('on an empty database', () => {
     expect(ready.status).toBe(503);
     expect(await ready.json()).toEqual({
       ready: false,
-      problems: [{ problem: 'pending migrations: 0000_create_rolecall', command: 'rolecall migrate up' }],
+      problems: [
+        {
+          problem: expect.stringMatching(/^pending migrations: 0000_create_rolecall, 0001_/),
+          command: 'rolecall migrate up',
+        },
+      ],
     });
     expect(await objectsIn(database.url)).toEqual([]);
   });
@@ -54,7 +59,10 @@ describe('on an empty database', () => {
       code: 0,
       stdout: expect.stringMatching(/pending/),
     });
-    expect(await run(['migrate', 'up'], environment)).toMatchObject({ code: 0, stdout: 'Applied 1 step.\n' });
+    expect(await run(['migrate', 'up'], environment)).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^Applied \d+ steps\.$/m),
+    });
     expect((await run(['migrate', 'up'], environment)).stdout).toMatch(/Nothing to do/);
     const unapplied = await serve();
     expect(await (await fetch(`${unapplied.url}/readyz`)).json()).toMatchObject({

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
 import { type Build, openStage, soundBuild } from '../support/history-stage.ts';
 import { type Review, reviews, reviewWorld } from '../support/reviews.ts';
-import { storedWorlds } from '../support/stored-worlds.ts';
+import { storedWorlds } from '../support/small-worlds.ts';
 
 /** Always the same worlds, so that it is known that they tell. */
 const asked = fc.array(reviews, { minLength: 6, maxLength: 8 });

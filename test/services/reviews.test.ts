@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { it } from 'vitest';
 import { openStage, soundBuild } from '../support/history-stage.ts';
 import { reviews, reviewWorld } from '../support/reviews.ts';
-import { storedWorlds } from '../support/stored-worlds.ts';
+import { storedWorlds } from '../support/small-worlds.ts';
 
 const long = process.env['TEST_LONG'] !== undefined;
 

@@ -26,13 +26,13 @@ beforeAll(async () => {
   await promisify(execFile)(process.execPath, [compiler, ...words, '--tsBuildInfoFile', join(dist, 'info')]);
   shipped = await programWith({});
   slow = await programWith({
-    '0001_slow_one': `
+    '0101_slow_one': `
       create table rolecall.slow_one (n integer);
       select pg_sleep(0.15);
       insert into rolecall.slow_one values (1), (2);
       select pg_sleep(0.15);
       create index slow_one_index on rolecall.slow_one (n);`,
-    '0002_slow_two': `
+    '0102_slow_two': `
       create table rolecall.slow_two (n integer);
       select pg_sleep(0.15);
       insert into rolecall.slow_two select n from rolecall.slow_one;
@@ -41,7 +41,7 @@ beforeAll(async () => {
   });
   // The gate's step also shortens the minute that its session may idle, so that no test need wait for it.
   gated = await programWith({
-    '0001_gated': `
+    '0101_gated': `
       set local idle_in_transaction_session_timeout = '300ms';
       create table rolecall.gated ();
       select * from public.gate;`,
@@ -130,8 +130,8 @@ async function pieces(
     whole ? (await on.unsafe<{ n: number }[]>(`select n from rolecall.${table}`)).length : 0;
   return {
     '0000_create_rolecall': [has('0000_create_rolecall'), row.tables],
-    '0001_slow_one': [has('0001_slow_one'), row.one + (await rows('slow_one', row.one > 0))],
-    '0002_slow_two': [has('0002_slow_two'), row.two + (await rows('slow_two', row.two > 0))],
+    '0101_slow_one': [has('0101_slow_one'), row.one + (await rows('slow_one', row.one > 0))],
+    '0102_slow_two': [has('0102_slow_two'), row.two + (await rows('slow_two', row.two > 0))],
   };
 }
 
@@ -148,8 +148,8 @@ describe('many processes that migrate at once', () => {
     await applied(migrate(shipped));
     const processes = Array.from({ length: 8 }, () => migrate(slow));
     const ran = await Promise.all(processes.map(applied));
-    expect(ran.flat().sort()).toEqual(['0001_slow_one', '0002_slow_two']);
-    expect(await pieces(sql)).toMatchObject({ '0001_slow_one': [true, 4], '0002_slow_two': [true, 4] });
+    expect(ran.flat().sort()).toEqual(['0101_slow_one', '0102_slow_two']);
+    expect(await pieces(sql)).toMatchObject({ '0101_slow_one': [true, 4], '0102_slow_two': [true, 4] });
   });
 
   test('go on when the one that holds the lock is killed, and tell people that they wait (1.4)', async () => {
@@ -161,7 +161,7 @@ describe('many processes that migrate at once', () => {
     first.child.kill('SIGKILL');
     await open();
     const ran = await Promise.all(others.map(applied));
-    expect(ran.flat()).toEqual(['0001_gated']);
+    expect(ran.flat()).toEqual(['0101_gated']);
   });
 
   test('some up and some down leave every step done wholly or not at all', async () => {
@@ -174,7 +174,7 @@ describe('many processes that migrate at once', () => {
       );
     for (const [recorded, count] of Object.values(await pieces(sql))) expect(count > 0).toBe(recorded);
     await migrateUp(options);
-    expect(await pieces(sql)).toMatchObject({ '0001_slow_one': [true, 4], '0002_slow_two': [true, 4] });
+    expect(await pieces(sql)).toMatchObject({ '0101_slow_one': [true, 4], '0102_slow_two': [true, 4] });
   });
 
   test('give up waiting when told how long, and say so', async () => {
@@ -232,7 +232,7 @@ describe('a process that migrates', () => {
 
   test('may stay idle in its transaction for a minute, and for no longer (F-15)', async () => {
     const program = await programWith({
-      '0001_limits': `create table rolecall.limits as
+      '0101_limits': `create table rolecall.limits as
         select current_setting('idle_in_transaction_session_timeout') as idle, current_setting('TimeZone') as zone,
           current_setting('statement_timeout') as statement, current_setting('application_name') as name`,
     });
@@ -248,10 +248,10 @@ describe('a process that migrates', () => {
     await until(atTheGate);
     frozen.child.kill('SIGSTOP');
     await open();
-    expect(await applied(migrate(gated))).toEqual(['0001_gated']);
+    expect(await applied(migrate(gated))).toEqual(['0101_gated']);
     frozen.child.kill('SIGCONT');
     await expectUnavailable(frozen);
-    expect(await sql`select 1 from rolecall.migrations where name = '0001_gated'`).toHaveLength(1);
+    expect(await sql`select 1 from rolecall.migrations where name = '0101_gated'`).toHaveLength(1);
   });
 
   test('whose connection is lost says so in a sentence, keeps nothing of the step, and can be run again (F-02)', async () => {
@@ -263,7 +263,7 @@ describe('a process that migrates', () => {
     await expectUnavailable(process);
     expect(await sql`select to_regclass('rolecall.gated') as gated`).toEqual([{ gated: null }]);
     await open();
-    expect(await applied(migrate(gated))).toEqual(['0001_gated']);
+    expect(await applied(migrate(gated))).toEqual(['0101_gated']);
   });
 
   async function expectUnavailable(program: Program): Promise<void> {

@@ -14,6 +14,7 @@ import { openTestRuntime } from '../support/runtime.ts';
 
 const shipped = fileURLToPath(new URL('../../drizzle/', import.meta.url));
 const first = '0000_create_rolecall';
+const ours = (await readSteps()).map(({ name }) => name);
 
 let database: TestDatabase;
 let sql: postgres.Sql;
@@ -134,6 +135,7 @@ describe('the steps of this release', () => {
   test('going down stop at what somebody else built on them, and keep everything', async () => {
     await up();
     await sql`create view public.people as select id from rolecall.users`;
+    await down(ours.length - 1);
     const before = [await catalog(), await rows('^rolecall$')];
     await expect(down(99)).rejects.toMatchObject(refusal(/0000_create_rolecall\.down\.sql.*2BP01/s));
     expect([await catalog(), await rows('^rolecall$')]).toEqual(before);
@@ -147,92 +149,92 @@ describe('a step', () => {
 
   test('is committed in one transaction with its row of the ledger (0.3)', async () => {
     await addStep(
-      '0001_note_the_transaction',
+      '0101_note_the_transaction',
       'create table rolecall.seen as select pg_current_xact_id()::text::xid as id',
       'drop table rolecall.seen',
     );
-    expect(await up()).toEqual(['0001_note_the_transaction']);
+    expect(await up()).toEqual(['0101_note_the_transaction']);
     const written = await sql`select name from rolecall.migrations m join rolecall.seen on m.xmin = seen.id`;
-    expect([...written]).toEqual([{ name: '0001_note_the_transaction' }]);
+    expect([...written]).toEqual([{ name: '0101_note_the_transaction' }]);
   });
 
   test('that fails keeps nothing, is named with its SQLSTATE, and runs once it is mended', async () => {
-    await addStep('0001_fine', 'create table rolecall.fine ()', 'drop table rolecall.fine');
+    await addStep('0101_fine', 'create table rolecall.fine ()', 'drop table rolecall.fine');
     await addStep(
-      '0002_broken',
+      '0102_broken',
       'create table rolecall.half (); insert into rolecall.epochs values (1/0);',
       'drop table rolecall.half',
     );
-    await expect(up()).rejects.toMatchObject(refusal(/0002_broken\.sql.*22012/s));
-    expect(await names()).toEqual([first, '0001_fine']);
+    await expect(up()).rejects.toMatchObject(refusal(/0102_broken\.sql.*22012/s));
+    expect(await names()).toEqual([...ours, '0101_fine']);
     const half = await sql`select to_regclass('rolecall.fine') as fine, to_regclass('rolecall.half') as half`;
     expect(half[0]).toEqual({ fine: 'rolecall.fine', half: null });
-    await addStep('0002_broken', 'create table rolecall.half ()', 'drop table rolecall.half');
-    expect(await up()).toEqual(['0002_broken']);
+    await addStep('0102_broken', 'create table rolecall.half ()', 'drop table rolecall.half');
+    expect(await up()).toEqual(['0102_broken']);
   });
 
   test('cannot end the transaction it runs in: it is refused by name and nothing of it is kept (0.3)', async () => {
     await addStep(
-      '0001_commits',
+      '0101_commits',
       'create table rolecall.early (); commit; create table rolecall.late (); select 1/0;',
       'drop table rolecall.early',
     );
-    await expect(up()).rejects.toMatchObject(refusal(/0001_commits\.sql/));
+    await expect(up()).rejects.toMatchObject(refusal(/0101_commits\.sql/));
     expect(await sql`select to_regclass('rolecall.early') as early`).toEqual([{ early: null }]);
-    expect([...(await sql`select name from rolecall.migrations`)]).toEqual([{ name: first }]);
+    expect([...(await sql`select name from rolecall.migrations`)]).toEqual(ours.map((name) => ({ name })));
   });
 
   test('whose way down fails is kept with its row, and named with its SQLSTATE', async () => {
-    await addStep('0001_one_way', 'create table rolecall.stays ()', 'drop table rolecall.stays; select 1/0');
+    await addStep('0101_one_way', 'create table rolecall.stays ()', 'drop table rolecall.stays; select 1/0');
     await up();
-    await expect(down(1)).rejects.toMatchObject(refusal(/0001_one_way\.down\.sql.*22012/s));
-    expect(await names()).toEqual([first, '0001_one_way']);
+    await expect(down(1)).rejects.toMatchObject(refusal(/0101_one_way\.down\.sql.*22012/s));
+    expect(await names()).toEqual([...ours, '0101_one_way']);
     expect(await sql`select * from rolecall.stays`).toEqual([]);
   });
 
   test('goes down alone, newest first, as many as asked', async () => {
-    for (const name of ['0001_a', '0002_b', '0003_c'])
+    for (const name of ['0101_a', '0102_b', '0103_c'])
       await addStep(name, `create table rolecall.t${name} ()`, `drop table rolecall.t${name}`);
     await up();
-    expect(await down(2)).toEqual(['0003_c', '0002_b']);
-    expect(await names()).toEqual([first, '0001_a']);
-    expect(await up()).toEqual(['0002_b', '0003_c']);
+    expect(await down(2)).toEqual(['0103_c', '0102_b']);
+    expect(await names()).toEqual([...ours, '0101_a']);
+    expect(await up()).toEqual(['0102_b', '0103_c']);
   });
 
   test('without a way down is refused by name, before anything runs', async () => {
-    await addStep('0001_fine', 'create table rolecall.fine ()', 'drop table rolecall.fine');
-    await addStep('0002_no_return', 'create table rolecall.lost ()', null);
-    await expect(up()).rejects.toMatchObject(refusal(/0002_no_return\.down\.sql/));
+    await addStep('0101_fine', 'create table rolecall.fine ()', 'drop table rolecall.fine');
+    await addStep('0102_no_return', 'create table rolecall.lost ()', null);
+    await expect(up()).rejects.toMatchObject(refusal(/0102_no_return\.down\.sql/));
     expect(await sql`select to_regclass('rolecall.fine') as fine`).toEqual([{ fine: null }]);
   });
 });
 
 describe('files and ledger that contradict each other', () => {
   beforeEach(async () => {
-    await addStep('0002_two', 'create table rolecall.two ()', 'drop table rolecall.two');
+    await addStep('0102_two', 'create table rolecall.two ()', 'drop table rolecall.two');
     await up();
   });
 
   const contradictions: readonly (readonly [string, RegExp, () => Promise<unknown>])[] = [
-    ['an edited step', /^0002_two\.sql was edited/, () => edit('0002_two.sql')],
-    ['an edited way down', /^0002_two\.down\.sql was edited/, () => edit('0002_two.down.sql')],
-    ['a missing step', /^0002_two\.sql is missing/, () => remove('0002_two')],
-    ['a step out of order', /^0001_late\.sql is out of order/, () => addStep('0001_late', 'select 1', '')],
+    ['an edited step', /^0102_two\.sql was edited/, () => edit('0102_two.sql')],
+    ['an edited way down', /^0102_two\.down\.sql was edited/, () => edit('0102_two.down.sql')],
+    ['a missing step', /^0102_two\.sql is missing/, () => remove('0102_two')],
+    ['a step out of order', /^0101_late\.sql is out of order/, () => addStep('0101_late', 'select 1', '')],
     [
       'a second step of one number',
-      /^0002_twin\.sql is out of order/,
-      () => addStep('0002_twin', 'select 1', ''),
+      /^0102_twin\.sql is out of order/,
+      () => addStep('0102_twin', 'select 1', ''),
     ],
     [
       'all of them',
-      /^0000_create_rolecall\.sql was edited[^\n]*\n0002_two\.sql is missing[^\n]*\n0001_late\.sql is out/,
-      () => Promise.all([edit(`${first}.sql`), remove('0002_two'), addStep('0001_late', 'select 1', '')]),
+      /^0000_create_rolecall\.sql was edited[^\n]*\n0102_two\.sql is missing[^\n]*\n0101_late\.sql is out/,
+      () => Promise.all([edit(`${first}.sql`), remove('0102_two'), addStep('0101_late', 'select 1', '')]),
     ],
   ];
 
   test.each(contradictions)('are refused by every command, naming %s', async (_, message, contradict) => {
     await contradict();
-    await addStep('0003_next', 'create table rolecall.next ()', 'drop table rolecall.next');
+    await addStep('0103_next', 'create table rolecall.next ()', 'drop table rolecall.next');
     const before = [await catalog(), await rows('^rolecall$')];
     for (const command of [up, () => down(1), status])
       await expect(command()).rejects.toMatchObject(refusal(message));
@@ -266,7 +268,7 @@ describe('a database that is not ours alone', () => {
   test('needs to give us no more than a schema that belongs to us', async () => {
     const { url, drop } = await makeTenant();
     try {
-      expect(await migrateUp(await options(url))).toEqual([first]);
+      expect(await migrateUp(await options(url))).toEqual(ours);
       await expectToWork(url, 'ada');
     } finally {
       await drop();
@@ -279,7 +281,7 @@ describe('a database that is not ours alone', () => {
       await migrateUp(await options(url));
       const migrated = await catalog();
       await migrateDown(await options(url), 99);
-      expect(await migrateUp(await options(url))).toEqual([first]);
+      expect(await migrateUp(await options(url))).toEqual(ours);
       expect(await catalog()).toEqual(migrated);
     } finally {
       await drop();
@@ -353,7 +355,7 @@ describe('a database that is not ours alone', () => {
     create index auth_user_username_like on auth_user (username varchar_pattern_ops);
     create table auth_user_groups (id bigint generated by default as identity primary key,
       user_id integer not null references auth_user, group_id integer not null references auth_group);
-    insert into django_migrations (app, name, applied) values ('auth', '0001_initial', now());
+    insert into django_migrations (app, name, applied) values ('auth', '0101_initial', now());
     insert into django_content_type (app_label, model) values ('auth', 'permission'), ('adminpanel', 'document');
     insert into auth_permission (id, name, content_type_id, codename)
       select n, 'Can ' || n, 1 + n % 2, 'codename_' || n from generate_series(1, 40) as n;

@@ -54,7 +54,7 @@ describe('the tables in TypeScript and the migrated database', () => {
 
   test('have the same tables', async () => {
     const live = await lines(sql`select relname as line from pg_class
-      where relnamespace = 'rolecall'::regnamespace and relkind not in ('i', 'S')`);
+      where relnamespace = 'rolecall'::regnamespace and relkind not in ('i', 'S', 'c')`);
     expect(live).toEqual(tables.map(({ name }) => name).sort());
     expect(tables.map((table) => table.schema)).toEqual(Array(tables.length).fill('rolecall'));
   });
@@ -109,14 +109,45 @@ describe('the tables in TypeScript and the migrated database', () => {
     expect(live).toEqual(declared.sort());
   });
 
-  test('have nothing else: no view, function, trigger, type or policy that TypeScript does not know', async () => {
+  test('have row-level security on every table, forced on its owner too, with the two policies and no other (D-07)', async () => {
+    const live = await lines(sql`
+      select concat_ws(' ', relname, relrowsecurity::text, relforcerowsecurity::text, (
+        select string_agg(polname || ': ' || pg_get_expr(polqual, polrelid), '; ' order by polname)
+          from pg_policy where polrelid = pg_class.oid and polcmd = '*' and polwithcheck is null and polroles = '{0}')) as line
+      from pg_class where relnamespace = 'rolecall'::regnamespace and relkind = 'r'`);
+    const policies = (table: string) =>
+      `owner: ( SELECT rolecall.acts_for_owner('rolecall.${table}'::regclass) AS acts_for_owner); ` +
+      'service: ( SELECT rolecall.acts_for_service() AS acts_for_service)';
+    expect(live).toEqual(tables.map(({ name }) => `${name} true true ${policies(name)}`).sort());
+    const count = await lines(sql`select count(*)::text as line from pg_policy`);
+    expect(count).toEqual([String(2 * tables.length)]);
+  });
+
+  test('have nothing else: no view, function, trigger or type that is not of the row-level security', async () => {
     const others = await lines(sql`
       select proname as line from pg_proc where pronamespace = 'rolecall'::regnamespace
       union all select tgname from pg_trigger where not tgisinternal
-      union all select polname from pg_policy
+      union all select typname from pg_type join pg_class on pg_class.oid = typrelid
+        where typnamespace = 'rolecall'::regnamespace and relkind = 'c'
       union all select typname from pg_type where typnamespace = 'rolecall'::regnamespace and typrelid = 0 and typelem = 0
       union all select extname from pg_extension where extname <> 'plpgsql'`);
-    expect(others).toEqual([]);
+    const functions = [
+      'acts_for_owner',
+      'acts_for_service',
+      'can',
+      'covers',
+      'current_user_id',
+      'has_permission',
+    ];
+    const more = [
+      'has_role',
+      'held_scopes',
+      'including',
+      'scopes_of',
+      'scopes_of_permission',
+      'scopes_of_role',
+    ];
+    expect(others).toEqual([...functions, ...more]);
   });
 
   test('name every constraint and index by what it is for, not by chance', async () => {

@@ -13,7 +13,7 @@ import {
   shown,
   stateOf,
 } from './review-answers.ts';
-import { neverRegistered, permissions, roles, scopes, storeWorld, users, worldAt } from './stored-worlds.ts';
+import { neverRegistered, permissions, roles, scopes, storeWorld, users, worldAt } from './small-worlds.ts';
 
 /** What is asked about a world. */
 export interface Review {

@@ -1,141 +1,150 @@
-/** Small worlds that a database accepts, beside whatever it has, and how they get there. */
-import fc from 'fast-check';
-import type postgres from 'postgres';
-import type { ReferenceUser, World } from './reference-model.ts';
+/**
+ * Worlds as rows of a real database, many side by side, so that one query can ask thousands of questions. The names of
+ * each world begin with its own number. What the database refuses to hold (rows that say nothing, or the same twice) is
+ * left out of the world as well.
+ */
+import type { Sql } from '../../src/storage/database.ts';
+import type { ReferenceException, ReferenceGrant, World } from './reference-model.ts';
+import { inventedScopes, scopes } from './worlds.ts';
 
-export const permissions = ['w_view', 'w_view_all', 'w_c_d'];
-export const neverRegistered = 'w_nothing';
-/** A role includes later ones only, so that there is no circle. */
-export const roles = ['w-a', 'w-b', 'w-c', 'w-d', 'w-e'];
-export const users = ['w|ada', 'w|Ada', 'w|bo', 'w|cy', 'w|di'];
-export const scopes = ['', 'org', 'org/ac', 'org/acme', 'org/acme/billing', 'org/acme-x', 'habits'];
-
-const hour = 3_600_000;
-const bound = fc.option(fc.constantFrom(-2 * hour, -hour, hour, 2 * hour), { freq: 2 });
-const window = fc
-  .record({ startsAt: bound, expiresAt: bound })
-  .filter(({ startsAt, expiresAt }) => startsAt === null || expiresAt === null || startsAt < expiresAt);
-const full = { size: 'max' } as const;
-const heldScope = fc.constantFrom('', 'org', 'org/acme', ...scopes);
-const origin = fc.constantFrom('builtin', 'baseline', 'api');
-const withheld = fc.constantFrom(true, ...Array<boolean>(7).fill(false));
-
-const grants = fc.uniqueArray(
-  fc
-    .record({ role: fc.constantFrom(...roles), scope: heldScope, window })
-    .map(({ role, scope, window: { startsAt, expiresAt } }) => ({ role, scope, startsAt, expiresAt })),
-  { ...full, maxLength: 5, selector: ({ role, scope }) => `${role} ${scope}` },
-);
-
-const exceptions = fc.uniqueArray(
-  fc
-    .record({
-      permission: fc.constantFrom(...permissions),
-      scope: heldScope,
-      effect: fc.constantFrom('allow', 'deny'),
-      window,
-    })
-    .map(({ window: { startsAt, expiresAt }, ...held }) => ({ ...held, startsAt, expiresAt })),
-  { ...full, maxLength: 3, selector: ({ permission, scope }) => `${permission} ${scope}` },
-);
-
-const user: fc.Arbitrary<ReferenceUser> = fc.record({
-  active: fc.constantFrom(false, ...Array<boolean>(9).fill(true)),
-  grants,
-  exceptions,
-});
-
-const state = fc.constantFrom('retired' as const, ...Array<'registered'>(9).fill('registered'));
-
-/** Times are in milliseconds from now: `worldAt` puts them on the clock. */
-export const storedWorlds: fc.Arbitrary<World> = fc.record({
-  permissions: fc
-    .tuple(...permissions.map(() => state))
-    .map((states) => new Map(permissions.map((name, index) => [name, states[index] ?? 'registered']))),
-  users: fc
-    .tuple(...users.map(() => user))
-    .map((all) => new Map(users.map((id, index) => [id, all[index] as ReferenceUser]))),
-  includes: fc
-    .uniqueArray(
-      fc.record({
-        role: fc.constantFrom(...roles),
-        included: fc.constantFrom(...roles),
-        origin,
-        withheld,
-      }),
-      { ...full, maxLength: 12, selector: (row) => `${row.role} ${row.included} ${row.origin}` },
-    )
-    .map((rows) => rows.filter((row) => row.role < row.included)),
-  edges: fc.uniqueArray(
-    fc.record({
-      role: fc.constantFrom(...roles),
-      permission: fc.constantFrom(...permissions),
-      origin,
-      withheld,
-    }),
-    { ...full, maxLength: 10, selector: (row) => `${row.role} ${row.permission} ${row.origin}` },
-  ),
-});
-
-/** The same world with its times on the clock. */
-export function worldAt(world: World, now: number): World {
-  const onClock = <T extends { startsAt: number | null; expiresAt: number | null }>(held: T): T => ({
-    ...held,
-    startsAt: held.startsAt === null ? null : now + held.startsAt,
-    expiresAt: held.expiresAt === null ? null : now + held.expiresAt,
-  });
-  const everybody = [...world.users].map(([id, { active, ...has }]): [string, ReferenceUser] => [
-    id,
-    { active, grants: has.grants.map(onClock), exceptions: has.exceptions.map(onClock) },
-  ]);
-  return { ...world, users: new Map(everybody) };
+/** A world of the database, with the one instant at which it can be asked: now. */
+export interface StoredWorld {
+  readonly number: number;
+  readonly world: World;
+  readonly at: number;
 }
 
-/** Puts a world in the place of the one before, past the service, as a change of everything. */
-export async function storeWorld(sql: postgres.Sql, world: World): Promise<void> {
-  const held = [...world.users].flatMap(([id, { grants: given }]) => given.map((one) => ({ id, ...one })));
-  const excepted = [...world.users].flatMap(([id, has]) => has.exceptions.map((one) => ({ id, ...one })));
-  const people = [...world.users].map(([id, { active }]) => ({ id, active }));
-  const names = [...world.permissions].map(([slug, is]) => ({
-    action: slug.slice(2),
-    retired: is === 'retired',
-  }));
-  const rows = (list: readonly object[]) => sql`${JSON.stringify(list)}::text::jsonb`;
-  const time = (column: string) => sql`to_timestamp(${sql(column)} / 1000)`;
-  await sql.begin((tx) => [
-    tx`delete from rolecall.user_roles where user_pk in (select pk from rolecall.users where id like 'w|%')`,
-    tx`delete from rolecall.user_permissions where user_pk in (select pk from rolecall.users where id like 'w|%')`,
-    tx`delete from rolecall.users where id like 'w|%'`,
-    tx`delete from rolecall.role_includes where role_pk in (select pk from rolecall.roles where key like 'w-%')`,
-    tx`delete from rolecall.role_permissions where role_pk in (select pk from rolecall.roles where key like 'w-%')`,
-    tx`insert into rolecall.roles (key, name) select role, role from unnest(${roles}::text[]) as role
-      on conflict do nothing`,
-    tx`insert into rolecall.permissions (resource, action, retired_at)
-      select 'w', action, case when retired then now() end from jsonb_to_recordset(${rows(names)})
-        as row (action text, retired boolean)
-      on conflict (slug) do update set retired_at = excluded.retired_at`,
-    tx`insert into rolecall.role_includes (role_pk, included_pk, origin, withheld)
-      select holder.pk, other.pk, origin, withheld from jsonb_to_recordset(${rows(world.includes)})
-        as row (role text, included text, origin text, withheld boolean)
-      join rolecall.roles as holder on holder.key = role join rolecall.roles as other on other.key = included`,
-    tx`insert into rolecall.role_permissions (role_pk, permission_pk, origin, withheld)
-      select roles.pk, permissions.pk, origin, withheld from jsonb_to_recordset(${rows(world.edges)})
-        as row (role text, permission text, origin text, withheld boolean)
-      join rolecall.roles on key = role join rolecall.permissions on slug = permission`,
-    tx`insert into rolecall.users (id, active)
-      select id, active from rows from (jsonb_to_recordset(${rows(people)}) as (id text, active boolean))
-        with ordinality as row (id, active, place) order by place`,
-    tx`insert into rolecall.user_roles (user_pk, role_pk, scope, starts_at, expires_at, reason, granted_by)
-      select users.pk, roles.pk, scope, ${time('startsAt')}, ${time('expiresAt')}, role || ' in ' || scope,
-        (select pk from rolecall.users where id = 'root')
-      from jsonb_to_recordset(${rows(held)})
-        as row (id text, role text, scope text, "startsAt" float8, "expiresAt" float8)
-      join rolecall.users using (id) join rolecall.roles on key = role`,
-    tx`insert into rolecall.user_permissions (user_pk, permission_pk, effect, scope, starts_at, expires_at, reason)
-      select users.pk, permissions.pk, effect, scope, ${time('startsAt')}, ${time('expiresAt')}, effect
-      from jsonb_to_recordset(${rows(excepted)})
-        as row (id text, permission text, effect text, scope text, "startsAt" float8, "expiresAt" float8)
-      join rolecall.users using (id) join rolecall.permissions on slug = permission`,
-    tx`update rolecall.revision set value = value + 1, catalogue_value = value + 1`,
-  ]);
+/** A question as the database knows it, and who, what and where it is in its world. */
+export interface StoredQuestion {
+  readonly stored: StoredWorld;
+  readonly user: string;
+  /** A permission's slug or a role's key. */
+  readonly what: string;
+  readonly scope: string;
+}
+
+const hourMs = 3_600_000;
+
+export const userIn = ({ number }: StoredWorld, user: string) => `${number}:${user}`;
+export const slugIn = ({ number }: StoredWorld, slug: string) => `w${number}_${slug}`;
+export const roleIn = ({ number }: StoredWorld, role: string) => `w${number}-${role}`;
+
+const everyUser = ['alice', 'Alice', 'nobody', '__proto__'];
+const everyPermission = ['orders_view', 'orders_view_all', 'a_b_c', 'orders_view_nothing'];
+const everyRole = ['admin', 'viewer', 'orders_view', 'constructor', 'loader', 'unknown'];
+
+/** What can be asked about permissions, or about roles, in a world. */
+export function questionsAbout(what: 'permissions' | 'roles', stored: StoredWorld): StoredQuestion[] {
+  const named = what === 'permissions' ? everyPermission : everyRole;
+  return everyUser.flatMap((user) =>
+    named.flatMap((each) =>
+      [...scopes, ...inventedScopes].map((scope) => ({ stored, user, what: each, scope })),
+    ),
+  );
+}
+
+/** The part of a world that the database's own rules let it hold. */
+export function storable(world: World): World {
+  const isWindow = ({ startsAt, expiresAt }: ReferenceGrant | ReferenceException) =>
+    startsAt === null || expiresAt === null || startsAt < expiresAt;
+  const users = [...world.users].map(([id, { active, grants, exceptions }]) => {
+    const held = exceptions.filter((each) => isWindow(each) && world.permissions.has(each.permission));
+    return [
+      id,
+      {
+        active,
+        grants: grants.filter(isWindow),
+        exceptions: held.filter(
+          ({ permission, scope }, place) =>
+            held.findIndex((other) => other.permission === permission && other.scope === scope) === place,
+        ),
+      },
+    ] as const;
+  });
+  return {
+    permissions: world.permissions,
+    users: new Map(users),
+    includes: world.includes.filter(({ role, included }) => role !== included),
+    edges: world.edges.filter(({ permission }) => world.permissions.has(permission)),
+  };
+}
+
+/** Writes the worlds. Whatever starts or expires does so whole hours before or after now, or just now. */
+export async function store(sql: Sql, worlds: readonly StoredWorld[]): Promise<void> {
+  const rows = worlds.map((stored) => rowsOf(stored));
+  const given = (table: keyof ReturnType<typeof rowsOf>) => {
+    const json = JSON.stringify(rows.flatMap((each): readonly unknown[] => each[table]));
+    return sql`select * from jsonb_to_recordset(${json}::text::jsonb)`;
+  };
+  await sql`insert into rolecall.users (id, active) ${given('users')} as r (id text, active boolean)`;
+  await sql`insert into rolecall.permissions (resource, action, retired_at)
+    select resource, action, case when retired then now() end
+    from (${given('permissions')} as r (resource text, action text, retired boolean)) as p`;
+  await sql`insert into rolecall.roles (key, name) ${given('roles')} as r (key text, name text)`;
+  await sql`insert into rolecall.role_includes (role_pk, included_pk, origin, withheld)
+    select a.pk, b.pk, origin, withheld
+    from (${given('includes')} as r (role text, target text, origin text, withheld boolean)) as i
+    join rolecall.roles as a on a.key = role join rolecall.roles as b on b.key = target`;
+  await sql`insert into rolecall.role_permissions (role_pk, permission_pk, origin, withheld)
+    select a.pk, b.pk, origin, withheld
+    from (${given('edges')} as r (role text, target text, origin text, withheld boolean)) as e
+    join rolecall.roles as a on a.key = role join rolecall.permissions as b on b.slug = target`;
+  const window = sql`date_trunc('milliseconds', now()) + starts * interval '1 ms',
+    date_trunc('milliseconds', now()) + expires * interval '1 ms'`;
+  await sql`insert into rolecall.user_roles (user_pk, role_pk, origin, scope, starts_at, expires_at)
+    select users.pk, roles.pk, origin, scope, ${window}
+    from (${given('grants')} as r (who text, role text, origin text, scope text, starts float8, expires float8)) as g
+    join rolecall.users on id = who join rolecall.roles on key = role`;
+  await sql`insert into rolecall.user_permissions (user_pk, permission_pk, effect, scope, starts_at, expires_at)
+    select users.pk, permissions.pk, effect, scope, ${window}
+    from (${given('exceptions')} as r (who text, what text, effect text, scope text, starts float8, expires float8)) as e
+    join rolecall.users on id = who join rolecall.permissions on slug = what`;
+}
+
+function rowsOf(stored: StoredWorld) {
+  const { world, at, number } = stored;
+  const hours = (bound: number | null) => (bound === null ? null : (bound - at) * hourMs);
+  const users = [...world.users].map(([id, user]) => ({ who: userIn(stored, id), ...user }));
+  return {
+    users: users.map(({ who, active }) => ({ id: who, active })),
+    permissions: [...world.permissions].map(([slug, state]) => ({
+      resource: `w${number}`,
+      action: slug,
+      retired: state === 'retired',
+    })),
+    roles: everyRole.slice(0, -1).map((role) => ({ key: roleIn(stored, role), name: role })),
+    includes: world.includes.map(({ role, included, origin, withheld }) => ({
+      role: roleIn(stored, role),
+      target: roleIn(stored, included),
+      origin,
+      withheld,
+    })),
+    edges: world.edges.map(({ role, permission, origin, withheld }) => ({
+      role: roleIn(stored, role),
+      target: slugIn(stored, permission),
+      origin,
+      withheld,
+    })),
+    grants: users.flatMap(({ who, grants }) =>
+      grants.map(({ role, scope, startsAt, expiresAt }, place) => ({
+        who,
+        role: roleIn(stored, role),
+        // A user may hold a role in one scope once for each origin.
+        origin: `origin-${place}`,
+        scope,
+        starts: hours(startsAt),
+        expires: hours(expiresAt),
+      })),
+    ),
+    exceptions: users.flatMap(({ who, exceptions }) =>
+      exceptions.map(({ permission, effect, scope, startsAt, expiresAt }) => ({
+        who,
+        what: slugIn(stored, permission),
+        effect,
+        scope,
+        starts: hours(startsAt),
+        expires: hours(expiresAt),
+      })),
+    ),
+  };
 }

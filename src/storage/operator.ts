@@ -1,0 +1,32 @@
+import postgres from 'postgres';
+import { toRolecallError } from './errors.ts';
+
+/**
+ * One transaction for somebody who looks after the database, on a connection of its own, undone if `work` rejects.
+ * Nothing is found by chance in it: all that is not PostgreSQL's own goes by its schema's name. Nothing is set for
+ * longer, because behind a pooler the session is somebody else's next. Rejects with `unavailable` when the database
+ * cannot be reached; other errors of statements come out as they are, for the caller knows more of them.
+ */
+export async function asOperator<T>(
+  url: string,
+  mode: 'read only' | 'read write',
+  work: (sql: postgres.TransactionSql) => Promise<T>,
+): Promise<T> {
+  const sql = postgres(url, {
+    max: 1,
+    connect_timeout: 10,
+    onnotice: () => {},
+    // A statement prepared on one connection of an old pooler is not there on the next.
+    prepare: false,
+    connection: { application_name: 'rolecall operator', TimeZone: 'UTC' },
+  });
+  try {
+    await sql`select 1`.catch((error: unknown) => Promise.reject(toRolecallError(error)));
+    return (await sql.begin(mode, async (transaction) => {
+      await transaction`set local search_path = pg_catalog`;
+      return work(transaction);
+    })) as T;
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}

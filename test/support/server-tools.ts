@@ -1,0 +1,120 @@
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync } from 'node:fs';
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import postgres from 'postgres';
+import { serverAccount } from '../../src/storage/embedded/account.ts';
+import { freePort } from '../../src/storage/embedded/port.ts';
+
+const installed = '/usr/lib/postgresql';
+
+/** The folder of PostgreSQL's own programs, as Debian's package `postgresql` brings them; undefined without it. */
+export const serverTools = (existsSync(installed) ? readdirSync(installed) : [])
+  .map((version) => join(installed, version, 'bin'))
+  .filter((bin) => existsSync(join(bin, 'initdb')) && existsSync(join(bin, 'pg_dump')))
+  .sort()
+  .at(-1);
+
+const bouncer = '/usr/sbin/pgbouncer';
+export const hasPooler = existsSync(bouncer);
+
+// Where everything is to be tried, nothing is left out silently.
+if ((serverTools === undefined || !hasPooler) && process.env['TEST_LONG'] !== undefined)
+  throw new Error(
+    'the long tests need pg_dump, initdb and pgbouncer: apt-get install -y postgresql pgbouncer',
+  );
+
+/** Runs one of the programs. Rejects with what it printed if it fails. */
+export async function runTool(program: string, words: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await promisify(execFile)(join(serverTools as string, program), [...words], {
+    env: { PATH: process.env['PATH'] },
+    maxBuffer: 2 ** 26,
+  });
+  return stdout + stderr;
+}
+
+export interface ServerCluster {
+  /** For a cluster the database `postgres`, as the superuser `postgres`, who needs no password. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** An empty cluster of its own, of the same version as the programs. */
+export async function startCluster(): Promise<ServerCluster> {
+  const account = await serverAccount();
+  const folder = await mkdtemp(join(tmpdir(), 'rolecall-cluster-'));
+  if (account) await chown(folder, account.uid, account.gid);
+  const data = join(folder, 'data');
+  const options = { ...account, cwd: folder, env: {} };
+  const login = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
+  await promisify(execFile)(join(serverTools as string, 'initdb'), ['-D', data, ...login], options);
+  const port = await freePort(0);
+  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync: 'off' };
+  const words = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const server = spawn(join(serverTools as string, 'postgres'), ['-D', data, ...words], {
+    ...options,
+    stdio: 'ignore',
+  });
+  const gone = once(server, 'exit');
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
+  for (const deadline = Date.now() + 30_000; !(await answers(url)); await sleep(50))
+    if (Date.now() > deadline || server.exitCode !== null) throw new Error('the cluster did not start');
+  return {
+    url,
+    async stop() {
+      server.kill('SIGINT');
+      await gone;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A pgbouncer in front of a database, whoever comes being the user of its URL. */
+export async function startPooler(url: string, mode: 'session' | 'transaction'): Promise<ServerCluster> {
+  const account = await serverAccount();
+  const folder = await mkdtemp(join(tmpdir(), 'rolecall-pooler-'));
+  const { hostname, port, username, password, pathname } = new URL(url);
+  const listening = await freePort(0);
+  const file = join(folder, 'pgbouncer.ini');
+  await writeFile(
+    file,
+    `[databases]
+app = host=${hostname} port=${port} dbname=${pathname.slice(1)} user=${username} password='${password}'
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = ${listening}
+unix_socket_dir =
+auth_type = any
+pool_mode = ${mode}
+logfile =
+`,
+  );
+  if (account) for (const path of [folder, file]) await chown(path, account.uid, account.gid);
+  const pooler = spawn(bouncer, [file], { ...account, cwd: folder, env: {}, stdio: 'ignore' });
+  const gone = once(pooler, 'exit');
+  const pooled = `postgres://anybody@127.0.0.1:${listening}/app`;
+  for (const deadline = Date.now() + 30_000; !(await answers(pooled)); await sleep(50))
+    if (Date.now() > deadline || pooler.exitCode !== null) throw new Error('pgbouncer did not start');
+  return {
+    url: pooled,
+    async stop() {
+      pooler.kill('SIGINT');
+      await gone;
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function answers(url: string): Promise<boolean> {
+  const sql = postgres(url, { max: 1, connect_timeout: 2, onnotice: () => {} });
+  return sql`select 1`
+    .then(
+      () => true,
+      () => false,
+    )
+    .finally(() => sql.end({ timeout: 1 }));
+}
