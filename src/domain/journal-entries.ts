@@ -11,11 +11,15 @@ export type JournalKind =
   | `edge_${'set' | 'removed'}`
   | `permission_${'registered' | 'updated' | 'retired'}`
   | `key_${'created' | 'revoked'}`
-  | `layer_${'applied' | 'removed'}`;
+  | `layer_${'applied' | 'removed'}`
+  | 'schema_changed';
 
-const catalogueKinds = /^(role|include|edge|permission|layer)_/;
+const catalogueKinds = /^(role|include|edge|permission|layer|schema)_/;
 
-/** Whether an entry changes what roles mean, and so moves the catalogue revision; grants and users do not. */
+/**
+ * Whether an entry changes what roles mean, and so moves the catalogue revision; grants and users do not. A migration
+ * may change anything: it moves it too, so that no cache outlives it.
+ */
 export function changesCatalogue(kind: JournalKind): boolean {
   return catalogueKinds.test(kind);
 }

@@ -63,6 +63,11 @@ export function mayRetry(error: unknown): boolean {
   return /^(40001|40P01|08...|57P0[123]|CONNECTION_.*|ECONNRESET|EPIPE)$/.test(stateOf(error) ?? '');
 }
 
+/** Whether a lock was not to be had in time, or was given to somebody else to end a deadlock. */
+export function lockWasBusy(error: unknown): boolean {
+  return /^(55P03|40P01)$/.test(stateOf(error) ?? '');
+}
+
 /** Whether the driver or a FATAL error of the server ended the connection, and not a statement on it. */
 export function connectionWasLost(error: unknown): boolean {
   const { severity, code = '' } = (driverError(error) ?? {}) as { severity?: string; code?: string };
