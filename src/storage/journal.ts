@@ -78,7 +78,7 @@ export async function appendJournal(
   await sql`
     with taken as (
       update rolecall.revision set
-        value = ${revision}, time = ${locked.time}::timestamptz, journal_head = ${head},
+        value = ${revision}, time = ${locked.time}::text::timestamptz, journal_head = ${head},
         catalogue_value = case when ${movesCatalogue} then ${revision}::bigint else catalogue_value end
     ), sealed as (
       insert into rolecall.journal (revision, number, time, kind, actor_kind, actor_pk, credential_pk, request_id,

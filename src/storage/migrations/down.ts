@@ -75,7 +75,7 @@ async function undo(transaction: Transaction, options: DownOptions, step: Step):
   );
   const backup = destroy ? { backupRef: destroy.backupRef } : {};
   await record({
-    step: step.name,
+    steps: [step.name],
     direction: 'down',
     hash: step.downHash,
     kept: destroy ? [] : names,

@@ -45,10 +45,10 @@ export async function openRecorder(sql: Sql, journalKey: string | undefined): Pr
     await sql`
       with taken as (
         update rolecall.revision
-        set value = ${revision}, catalogue_value = ${revision}, time = ${time}::timestamptz, journal_head = ${head}
+        set value = ${revision}, catalogue_value = ${revision}, time = ${time}::text::timestamptz, journal_head = ${head}
       ), sealed as (
         insert into rolecall.journal (revision, number, time, kind, actor_kind, after, digests, hmac)
-        values (${revision}, 1, ${time}::timestamptz, ${what.kind}, ${what.actorKind},
+        values (${revision}, 1, ${time}::text::timestamptz, ${what.kind}, ${what.actorKind},
           ${JSON.stringify(after)}::text::jsonb, '{}', ${head})
       )
       select pg_notify(${revisionChannel}, ${`${epoch}-${revision}`})`;
