@@ -32,6 +32,11 @@ export function stateOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** What PostgreSQL says besides the message; it may hold values of rows. */
+export function detailOf(error: unknown): string {
+  return (driverError(error) as { detail?: string } | undefined)?.detail ?? '';
+}
+
 /**
  * Turns whatever the driver threw into an error with one of our codes. The original is kept as the cause, for the log
  * only. This is the one place that knows SQLSTATE and constraint names.

@@ -34,7 +34,11 @@ export async function keepLosses(sql: Sql, step: Step, losses: readonly Loss[]):
       keys,
       sequences: await sequencesOf(sql, table, columns),
     };
-    const list = columns === null ? sql`*` : sql`${sql([...keys, ...columns])}`;
+    const list = (await columnsOf(sql, table))
+      .filter(({ name }) => columns === null || keys.includes(name) || columns.includes(name))
+      // One of a type of our own, which may be dropped too, is kept as text.
+      .map(({ name, own }) => (own ? sql`${sql(name)}::text as ${sql(name)}` : sql`${sql(name)}`))
+      .reduce((a, b) => sql`${a}, ${b}`);
     await sql`create table ${sql(`${archive}.${kept.name}`)} as select ${list} from ${sql(`rolecall.${table}`)}`;
     await sql`insert into ${sql(`${archive}.contents`)} (step, name, kept) values (${step.name}, ${kept.name}, ${JSON.stringify(kept)}::text::jsonb)`;
   }
@@ -106,7 +110,9 @@ async function restore(
   const stands = references
     .filter(
       ({ from, to, columns: own }) =>
-        from === kept.table && to !== from && own.every((name) => columns.includes(name)),
+        from === kept.table &&
+        to !== from &&
+        own.every((name) => columns.some((column) => column.name === name)),
     )
     .map(({ to, columns: own, targets }) => {
       const isNull = own.map((name) => sql`kept.${sql(name)} is null`).reduce((a, b) => sql`${a} or ${b}`);
@@ -116,30 +122,38 @@ async function restore(
       return sql`(${isNull} or exists (select from ${sql(`rolecall.${to}`)} parent where ${isSame}))`;
     })
     .reduce((a, b) => sql`${a} and ${b}`, sql`true`);
-  const whole = sql`
-    insert into ${target} (${sql(columns)}) overriding system value
-    select ${sql(columns)} from ${source} kept where ${stands}`;
-  const some = () => {
-    const values = columns
-      .map((name) => sql`${sql(name)} = kept.${sql(name)}`)
-      .reduce((a, b) => sql`${a}, ${b}`);
-    const isSame = kept.keys
-      .map((name) => sql`own.${sql(name)} = kept.${sql(name)}`)
-      .reduce((a, b) => sql`${a} and ${b}`);
-    return sql`update ${target} own set ${values} from ${source} kept where ${isSame} and ${stands}`;
-  };
+  const valueKept = ({ name, type }: Column) => sql`kept.${sql(name)}::${sql.unsafe(type)}`;
+  const values = columns.map(valueKept).reduce((a, b) => sql`${a}, ${b}`);
+  const names = sql(columns.map(({ name }) => name));
+  const isSame = kept.keys
+    .map((name) => sql`own.${sql(name)} = kept.${sql(name)}`)
+    .reduce((a, b) => sql`${a} and ${b}`, sql`true`);
+  const fill =
+    kept.columns === null
+      ? sql`insert into ${target} (${names}) overriding system value select ${values} from ${source} kept where ${stands}`
+      : sql`update ${target} own set (${names}) = row(${values}) from ${source} kept where ${isSame} and ${stands}`;
   const [all] = await sql<{ rows: number }[]>`select count(*)::float8 as rows from ${source}`;
-  const { count } = await (kept.columns === null ? whole : some());
+  // What triggers once did is among what was kept.
+  await sql`alter table ${target} disable trigger user`;
+  const { count } = await fill;
+  await sql`alter table ${target} enable trigger user`;
   for (const { name, last, called } of kept.sequences)
     await sql`select setval(${name}, ${last}::bigint, ${called})`;
   await sql`drop table ${source}`;
   return { table: kept.table, rows: count, left: (all?.rows ?? 0) - count };
 }
 
+interface Column {
+  readonly name: string;
+  /** As PostgreSQL prints it. */
+  readonly type: string;
+}
+
 /** Throws `migration_refused` if the step, edited since, no longer makes a column that was kept. */
-async function columnsToRestore(sql: Sql, step: Step, kept: Kept): Promise<string[]> {
-  const columns = await sql<{ name: string; there: boolean; generated: boolean }[]>`
-    select was.attname as name, own.attname is not null as there, own.attgenerated <> '' as generated
+async function columnsToRestore(sql: Sql, step: Step, kept: Kept): Promise<readonly Column[]> {
+  const columns = await sql<(Column & { there: boolean; generated: boolean })[]>`
+    select was.attname as name, own.attname is not null as there, own.attgenerated <> '' as generated,
+      format_type(own.atttypid, own.atttypmod) as type
     from pg_attribute was left join pg_attribute own on own.attname = was.attname and not own.attisdropped
       and own.attrelid = to_regclass(${`rolecall.${kept.table}`})
     where was.attrelid = to_regclass(${`${archive}.${kept.name}`}) and was.attnum > 0 and not was.attisdropped order by was.attnum`;
@@ -149,9 +163,7 @@ async function columnsToRestore(sql: Sql, step: Step, kept: Kept): Promise<strin
       'migration_refused',
       `${archive}.${kept.name} keeps ${kept.table}.${gone.name}, which ${step.name}.sql does not make: run the release that went down, or move the data by hand`,
     );
-  return columns
-    .filter(({ name, generated }) => !generated && !kept.keys.includes(name))
-    .map(({ name }) => name);
+  return columns.filter(({ name, generated }) => !generated && !kept.keys.includes(name));
 }
 
 async function closeIfEmpty(sql: Sql): Promise<void> {
@@ -201,6 +213,13 @@ function parentsFirst(kept: readonly Kept[], references: readonly Reference[]): 
     waiting = waiting.filter((each) => !ready.includes(each));
   }
   return placed;
+}
+
+function columnsOf(sql: Sql, table: string): Promise<readonly { name: string; own: boolean }[]> {
+  return sql<{ name: string; own: boolean }[]>`
+    select attname as name, 'rolecall'::regnamespace in (t.typnamespace, e.typnamespace) as own
+    from pg_attribute join pg_type t on t.oid = atttypid left join pg_type e on e.oid = t.typelem
+    where attrelid = to_regclass(${`rolecall.${table}`}) and attnum > 0 and not attisdropped order by attnum`;
 }
 
 async function primaryKeyOf(sql: Sql, table: string): Promise<string[]> {

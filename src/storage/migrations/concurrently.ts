@@ -33,7 +33,10 @@ export async function buildConcurrently(
       'migration_refused',
       `${file} runs outside a transaction, so it must be exactly one CREATE INDEX CONCURRENTLY name ON rolecall.table or DROP INDEX CONCURRENTLY rolecall.name`,
     );
-  const alive = setInterval(() => void holder`select 1`.catch(() => {}), keepAliveMs);
+  // A query of the extended protocol keeps its snapshot until the next one; a simple one lets go of both.
+  const letGo = () => holder.unsafe('select 1').simple();
+  await letGo();
+  const alive = setInterval(() => void letGo().catch(() => {}), keepAliveMs);
   try {
     await connected(options, async (sql) => {
       const remove = () => sql.unsafe(`drop index concurrently if exists rolecall.${index}`);

@@ -1,5 +1,5 @@
 import { RolecallError } from '../../domain/errors.ts';
-import { lockWasBusy, stateOf, toRolecallError } from '../errors.ts';
+import { detailOf, lockWasBusy, stateOf, toRolecallError } from '../errors.ts';
 import type { Statement } from './statements.ts';
 
 /** Why PostgreSQL refused a statement, and the command that is safe to run next. */
@@ -73,6 +73,8 @@ export function explainFailure(error: unknown, file: string, statement: Statemen
     'migration_refused',
     [
       `${file} failed at statement ${statement.number} (line ${statement.line}) and nothing of it was kept: ${reason} (SQLSTATE ${state})`,
+      // Details name rows, but for this one, which names what is built on it.
+      ...(state === '2BP01' ? [detailOf(error)] : []),
       ...(known ? [`Cause: ${known.cause}.`, `Next: ${known.next}.`] : []),
     ].join('\n'),
     { cause: error },
