@@ -68,6 +68,13 @@ export function mayRetry(error: unknown): boolean {
   return /^(40001|40P01|08...|57P0[123]|CONNECTION_.*|ECONNRESET|EPIPE)$/.test(stateOf(error) ?? '');
 }
 
+/** Whether no connection was made at all. */
+export function couldNotConnect(error: unknown): boolean {
+  return /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|CONNECT_TIMEOUT)$/.test(
+    stateOf(error) ?? '',
+  );
+}
+
 /** Whether a lock was not to be had in time, or was given to somebody else to end a deadlock. */
 export function lockWasBusy(error: unknown): boolean {
   return /^(55P03|40P01)$/.test(stateOf(error) ?? '');

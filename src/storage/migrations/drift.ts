@@ -38,7 +38,12 @@ export function findDrift(applied: readonly Step[], live: readonly CatalogObject
 /** What a service needs of what the newest step promises, and is not there, by the names from `nameCatalog`. */
 export function findMissing(newest: Step | undefined, live: ReadonlySet<string>): readonly string[] {
   const needed = (newest?.catalog ?? []).map(({ name }) => name);
-  return needed.filter((name) => /^(?:table|column|constraint|index) /.test(name) && !live.has(name));
+  const isNeeded = (name: string) => /^(?:table|column|constraint|index) /.test(name) && !live.has(name);
+  const missing = needed.filter(isNeeded);
+  return missing.filter((name) => {
+    const table = /^(?:column|constraint|index) (\w+)\./.exec(name)?.[1];
+    return table === undefined || !missing.includes(`table ${table}`);
+  });
 }
 
 /** Whether the live catalog is what is to be there after this step. */

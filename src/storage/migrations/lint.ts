@@ -58,7 +58,7 @@ const statementRules: Readonly<Record<Exclude<LintRule, FileRule>, StatementRule
     transactionControl(statement) ? 'a step and its ledger row are one transaction already' : undefined,
   'own-schema': ({ words }) => {
     const named =
-      /^(?:create (?:unlogged )?table|alter table(?: only)?|drop (?:table|index)(?: concurrently)?|truncate(?: table)?|insert into|update|delete from|create (?:unique )?index (?:concurrently )?\w+ on|create (?:or replace )?function|create (?:or replace )?view|create policy \w+ on|create type) ([\w.]+)/.exec(
+      /^(?:create (?:unlogged )?table|alter table(?: only)?|drop (?:table|index)(?: concurrently)?|truncate(?: table)?|insert into|update|delete from|create (?:unique )?index (?:concurrently )?\w+ on|create (?:or replace )?function|create (?:or replace )?view|create policy \w+ on|create type)(?: if (?:not )?exists)? ([\w.]+)/.exec(
         words,
       )?.[1];
     return named === undefined || named.startsWith('rolecall.')

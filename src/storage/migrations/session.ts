@@ -2,8 +2,9 @@ import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { RolecallError } from '../../domain/errors.ts';
 import { unlessLost } from '../database.ts';
-import { lockWasBusy, toRolecallError } from '../errors.ts';
+import { lockWasBusy } from '../errors.ts';
 import type { Step } from './steps.ts';
+import { explainSession } from './troubleshooting.ts';
 
 export interface RunOptions {
   readonly url: string;
@@ -50,7 +51,7 @@ export async function connected<T>(
   try {
     return await work(sql);
   } catch (error) {
-    throw toRolecallError(error);
+    throw explainSession(error, url);
   } finally {
     await sql.end({ timeout: 5 });
   }

@@ -1,5 +1,5 @@
 import { RolecallError } from '../../domain/errors.ts';
-import { detailOf, lockWasBusy, stateOf, toRolecallError } from '../errors.ts';
+import { couldNotConnect, detailOf, lockWasBusy, stateOf, toRolecallError } from '../errors.ts';
 import type { Statement } from './statements.ts';
 
 /** Why PostgreSQL refused a statement, and the command that is safe to run next. */
@@ -59,6 +59,23 @@ const advice: Readonly<Record<string, Advice>> = {
     next: '`select version()` tells which one it is',
   },
 };
+
+/** What went wrong outside of any file, with one of our codes; the host is named, nothing secret is. */
+export function explainSession(error: unknown, url: string): RolecallError {
+  if (error instanceof RolecallError) return error;
+  if (couldNotConnect(error))
+    return new RolecallError(
+      'unavailable',
+      `the database at ${new URL(url).host} does not answer (${stateOf(error)}): see that the server runs there and that DATABASE_URL names it`,
+      { cause: error },
+    );
+  const known = stateOf(error) === '42501' ? advice['42501'] : undefined;
+  if (!known) return toRolecallError(error);
+  const reason = error instanceof Error ? error.message : String(error);
+  return new RolecallError('migration_refused', `${reason}\nCause: ${known.cause}.\nNext: ${known.next}.`, {
+    cause: error,
+  });
+}
 
 /**
  * The failure of one statement of a file as `migration_refused`, with place, cause and next command; no row's values. What
