@@ -83,7 +83,7 @@ const fixtures: readonly (readonly [rule: LintRule, name: string, up: string, do
 
 test.each(fixtures)(
   '%s is the rule that %s breaks (3.7)',
-  async (rule: LintRule, name: string, goesUp: string, goesDown: string = down) => {
+  async (rule, name = '', goesUp = '', goesDown = down) => {
     await workshop.add({ [name]: [goesUp, goesDown] });
     const faults = (await lintSteps(workshop.folder)).filter((fault) => fault.rule !== 'described');
     expect([...new Set(faults.map((fault) => fault.rule))]).toEqual([rule]);

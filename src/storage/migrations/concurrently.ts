@@ -66,6 +66,11 @@ export async function buildConcurrently(
         throw error;
       }
     });
+  } catch (error) {
+    // The holder's own connection stands: told as lost, it would be waited for in vain.
+    if (error instanceof RolecallError && error.code === 'unavailable')
+      throw new RolecallError('unavailable', error.message);
+    throw error;
   } finally {
     clearInterval(alive);
   }
