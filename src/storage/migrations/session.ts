@@ -41,6 +41,8 @@ export async function connected<T>(
     max: 1,
     connect_timeout: 10,
     onnotice: () => {},
+    // The driver would ask for array types at connect, in a query whose failure nobody can catch.
+    fetch_types: false,
     // A frozen process must not hold the lock for ever; a step's own statements may take as long as they need.
     connection: {
       application_name: 'rolecall migrate',
@@ -49,11 +51,13 @@ export async function connected<T>(
     },
   });
   try {
-    return await work(sql);
-  } catch (error) {
-    throw explainSession(error, url);
-  } finally {
+    const done = await work(sql);
     await sql.end({ timeout: 5 });
+    return done;
+  } catch (error) {
+    // What failed has nothing to finish, and a connection that is lost would be waited for in vain.
+    await sql.end({ timeout: 0 });
+    throw explainSession(error, url);
   }
 }
 
