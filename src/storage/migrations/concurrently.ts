@@ -2,7 +2,7 @@ import { RolecallError } from '../../domain/errors.ts';
 import type { CatalogObject } from './catalog.ts';
 import { describeCatalog } from './catalog.ts';
 import { runFile } from './running.ts';
-import { connected, type RunOptions, type Transaction } from './session.ts';
+import { connected, onSnapshot, type RunOptions, type Transaction } from './session.ts';
 import { splitStatements } from './statements.ts';
 
 const building = /^create (?:unique )?index concurrently (?<index>\w+) on rolecall\.(?<table>\w+)\b/;
@@ -40,7 +40,7 @@ export async function buildConcurrently(
   try {
     await connected(options, async (sql) => {
       const remove = () => sql.unsafe(`drop index concurrently if exists rolecall.${index}`);
-      const found = (await sql.begin(describeCatalog)).find(
+      const found = (await onSnapshot(sql, describeCatalog)).find(
         ({ name }) => name.startsWith('index ') && name.endsWith(`.${index}`),
       );
       const isInvalid = found?.definition.endsWith(' invalid') ?? false;
@@ -62,7 +62,7 @@ export async function buildConcurrently(
         await runFile(sql, file, text);
       } catch (error) {
         // What failed half-way is invalid, and would still refuse rows if it is unique. Somebody else's index stays.
-        if (!found || isInvalid) await remove().catch(() => {});
+        if (error instanceof RolecallError && (!found || isInvalid)) await remove().catch(() => {});
         throw error;
       }
     });

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { RolecallError } from '../../domain/errors.ts';
-import { unlessLost } from '../database.ts';
+import { unlessLost, whileThere } from '../database.ts';
 import { lockWasBusy } from '../errors.ts';
 import type { Step } from './steps.ts';
 import { explainSession } from './troubleshooting.ts';
@@ -32,13 +32,17 @@ const defaultLockWaitMs = 300_000;
  */
 export const lockTimeoutMs = 300;
 
+/** Clients whose connection was lost: the driver would write to a socket that is no more, and end the process. */
+const lost = new WeakSet<postgres.Sql>();
+
 /** Runs `work` on a connection of its own. Rejects with one of our codes. */
 export async function connected<T>(
   { url }: Pick<RunOptions, 'url'>,
   work: (sql: postgres.Sql) => Promise<T>,
 ): Promise<T> {
-  const sql = postgres(url, {
+  const sql: postgres.Sql = postgres(url, {
     max: 1,
+    onclose: () => void lost.add(sql),
     connect_timeout: 10,
     onnotice: () => {},
     // The driver would ask for array types at connect, in a query whose failure nobody can catch.
@@ -94,8 +98,12 @@ export async function locked<T>(
     return row?.taken ? { done: await work(transaction) } : undefined;
   };
   for (;;) {
+    lost.delete(sql);
+    const isGone = () => lost.has(sql);
     const outcome = await sql
-      .begin('isolation level read committed', (transaction) => unlessLost(attempt(transaction), () => false))
+      .begin('isolation level read committed', (transaction) =>
+        unlessLost(attempt(whileThere(transaction, isGone)), isGone),
+      )
       .catch((error: unknown) => {
         if (lockWasBusy(error)) return 'busy';
         throw error;
