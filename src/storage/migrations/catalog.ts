@@ -53,6 +53,9 @@ export function parseCatalog(text: string): readonly CatalogObject[] {
     });
 }
 
+/** The table before a column's name, which 15 prints in a view over a single table and 16 does not. */
+const columnOfOnlyTable = '(?<![\\w.])(?!rolecall\\.|pg_catalog\\.)[a-z_]\\w*\\.(?=[a-z_"])';
+
 // Not null is a property of columns here: only PostgreSQL 18 makes constraints of it. MAINTAIN is new in 17.
 const described = (sql: Sql) => sql`
   with ours as (select * from pg_namespace where nspname = 'rolecall'),
@@ -73,7 +76,10 @@ const described = (sql: Sql) => sql`
       when 'm' then 'materialized view' else relkind::text end, relname),
     concat_ws(' ', case relpersistence when 'u' then 'unlogged' end,
       case when relforcerowsecurity then 'row security forced' when relrowsecurity then 'row security' end,
-      array_to_string(reloptions, ' '), case when relkind in ('v', 'm') then pg_get_viewdef(oid) end)
+      array_to_string(reloptions, ' '), case when relkind in ('v', 'm') then case
+        when (select count(distinct refobjid) from pg_rewrite join pg_depend on objid = pg_rewrite.oid
+          where ev_class = relations.oid and refclassid = 'pg_class'::regclass and refobjid <> ev_class) = 1
+        then regexp_replace(pg_get_viewdef(oid), ${columnOfOnlyTable}, '', 'g') else pg_get_viewdef(oid) end end)
     from relations where relkind in ('r', 'p', 'v', 'm', 'f')
   union all
   select format('column %s.%s', relname, attname), concat_ws(' ', format_type(atttypid, atttypmod),
