@@ -12,13 +12,22 @@ export type JournalKind =
   | `permission_${'registered' | 'updated' | 'retired'}`
   | `key_${'created' | 'revoked'}`
   | `layer_${'applied' | 'removed'}`
-  | 'epoch_began';
+  | 'epoch_began'
+  | 'schema_changed';
 
-const catalogueKinds = /^(role|include|edge|permission|layer)_/;
+const catalogueKinds = /^(role|include|edge|permission|layer|schema)_/;
 
-/** Whether an entry changes what roles mean, and so moves the catalogue revision; grants and users do not. */
+/**
+ * Whether an entry changes what roles mean, and so moves the catalogue revision; grants and users do not. A migration
+ * may change anything: it moves it too, so that no cache outlives it.
+ */
 export function changesCatalogue(kind: JournalKind): boolean {
   return catalogueKinds.test(kind);
+}
+
+/** Whether nothing that was known before an entry may be relied upon after it. */
+export function changesEverything(kind: JournalKind): boolean {
+  return kind === 'schema_changed';
 }
 
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [member: string]: Json };

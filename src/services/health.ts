@@ -3,6 +3,8 @@ import type { Database } from '../storage/database.ts';
 import type { Deadline } from '../storage/deadline.ts';
 import { toRolecallError } from '../storage/errors.ts';
 import { isSealedWith } from '../storage/journal.ts';
+import { nameCatalog } from '../storage/migrations/catalog.ts';
+import { findMissing } from '../storage/migrations/drift.ts';
 import { pendingSteps, readLedger } from '../storage/migrations/ledger.ts';
 import type { Step } from '../storage/migrations/steps.ts';
 import { roleIsDeclared } from '../storage/roles.ts';
@@ -18,6 +20,8 @@ export interface Health {
   readiness(deadline: Deadline): Promise<Readiness>;
 }
 
+const mostNamed = 5;
+
 export function openHealth(database: Database, steps: readonly Step[], journalKey: string): Health {
   return {
     async readiness(deadline) {
@@ -28,6 +32,12 @@ export function openHealth(database: Database, steps: readonly Step[], journalKe
             return {
               problem: `pending migrations: ${pending.map((step) => step.name).join(', ')}`,
               command: 'rolecall migrate up',
+            };
+          const missing = findMissing(steps.at(-1), await nameCatalog(sql));
+          if (missing.length > 0)
+            return {
+              problem: `the database lacks ${missing.slice(0, mostNamed).join(', ')}${missing.length > mostNamed ? `, and ${missing.length - mostNamed} more` : ''}`,
+              command: 'rolecall migrate verify',
             };
           if (!(await roleIsDeclared(sql, administratorRole)))
             return { problem: 'no matrix has been applied', command: 'rolecall matrix apply' };

@@ -188,7 +188,8 @@ export function handleOn(
   return { sql: guarded, db } as unknown as ChangeHandle;
 }
 
-function whileThere<Client extends postgres.ISql>(sql: Client, isGone: () => boolean): Client {
+/** The same client, which refuses with `unavailable` once its connection is gone. */
+export function whileThere<Client extends postgres.ISql>(sql: Client, isGone: () => boolean): Client {
   const check = () => {
     if (isGone()) throw unavailable('the connection to the database was lost');
   };

@@ -32,6 +32,11 @@ export function stateOf(error: unknown): string | undefined {
   return typeof code === 'string' ? code : undefined;
 }
 
+/** What PostgreSQL says besides the message; it may hold values of rows. */
+export function detailOf(error: unknown): string {
+  return (driverError(error) as { detail?: string } | undefined)?.detail ?? '';
+}
+
 /**
  * Turns whatever the driver threw into an error with one of our codes. The original is kept as the cause, for the log
  * only. This is the one place that knows SQLSTATE and constraint names.
@@ -61,6 +66,18 @@ export function toRolecallError(error: unknown): RolecallError {
 /** Serialization failure, deadlock, and connections lost before anything was committed: safe to run again. */
 export function mayRetry(error: unknown): boolean {
   return /^(40001|40P01|08...|57P0[123]|CONNECTION_.*|ECONNRESET|EPIPE)$/.test(stateOf(error) ?? '');
+}
+
+/** Whether no connection was made at all. */
+export function couldNotConnect(error: unknown): boolean {
+  return /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|CONNECT_TIMEOUT)$/.test(
+    stateOf(error) ?? '',
+  );
+}
+
+/** Whether a lock was not to be had in time, or was given to somebody else to end a deadlock. */
+export function lockWasBusy(error: unknown): boolean {
+  return /^(55P03|40P01)$/.test(stateOf(error) ?? '');
 }
 
 /** Whether the driver or a FATAL error of the server ended the connection, and not a statement on it. */

@@ -196,6 +196,7 @@ it.each<[JournalKind, boolean]>([
   ['permission_retired', true],
   ['layer_applied', true],
   ['layer_removed', true],
+  ['schema_changed', true],
   ['user_created', false],
   ['user_updated', false],
   ['user_deleted', false],

@@ -7,8 +7,8 @@ import { builtinLayer } from '../../src/domain/matrix/builtin.ts';
 import { parseMatrixFile } from '../../src/domain/matrix/parse.ts';
 import type { Runtime } from '../../src/runtime.ts';
 import { operatorCall } from '../../src/services/call.ts';
-import { migrateUp } from '../../src/storage/migrations/runner.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
+import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
 import { openTestRuntime } from '../support/runtime.ts';
 

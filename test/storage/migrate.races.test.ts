@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { migrateDown, migrateUp } from '../../src/storage/migrations/runner.ts';
+import { migrateDown } from '../../src/storage/migrations/down.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
+import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { projectRoot } from '../support/build.ts';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
 import { environmentFor, type Program, start } from '../support/program.ts';
@@ -39,10 +40,12 @@ beforeAll(async () => {
       create index slow_two_index on rolecall.slow_two (n);
       select pg_sleep(0.15);`,
   });
-  // The gate's step also shortens the minute that its session may idle, so that no test need wait for it.
+  // The gate's step also shortens the minute that its session may idle, so that no test need wait for it, and waits at
+  // the gate for as long as it is closed.
   gated = await programWith({
     '0101_gated': `
       set local idle_in_transaction_session_timeout = '300ms';
+      set local lock_timeout = 0;
       create table rolecall.gated ();
       select * from public.gate;`,
   });

@@ -9,8 +9,9 @@ import { readMatrixFile, shippedBaseline } from '../../src/cli/matrix-files.ts';
 import { type PermissionName, parseRegistrableName } from '../../src/domain/permissions.ts';
 import { operatorCall } from '../../src/services/call.ts';
 import { examine } from '../../src/services/doctor.ts';
-import { migrateDown, migrateUp } from '../../src/storage/migrations/runner.ts';
+import { migrateDown } from '../../src/storage/migrations/down.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
+import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
 import { openTestRuntime, testJournalKey } from '../support/runtime.ts';
 

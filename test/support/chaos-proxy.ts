@@ -14,6 +14,8 @@ export interface ChaosProxy {
    * `('C', 'COMMIT')` is the reply to a COMMIT that the server has carried out. Resolves when it is cut.
    */
   cutBefore(type: string, text: string): Promise<void>;
+  /** Cuts every connection, and tells, once the server has sent that many messages of this type over all of them. */
+  cutAfter(type: string, count: number, sprung: () => void): void;
   close(): Promise<void>;
 }
 
@@ -22,6 +24,8 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
   const sockets = new Set<Socket>();
   let weather = { open: true };
   let trap: { readonly type: string; readonly text: string; readonly sprung: () => void } | undefined;
+
+  let countdown: { readonly type: string; left: number; readonly sprung: () => void } | undefined;
 
   const server = createServer((client) => {
     const way = weather;
@@ -48,6 +52,15 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
           trap = undefined;
           return;
         }
+        if (countdown && message[0] === countdown.type.charCodeAt(0)) {
+          countdown.left -= 1;
+          if (countdown.left <= 0) {
+            countdown.sprung();
+            countdown = undefined;
+            for (const socket of sockets) socket.destroy();
+            return;
+          }
+        }
         if (way.open && !client.destroyed) client.write(message);
       }
     });
@@ -69,6 +82,9 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
       new Promise((resolve) => {
         trap = { type, text, sprung: resolve };
       }),
+    cutAfter(type, count, sprung) {
+      countdown = { type, left: count, sprung };
+    },
     async close() {
       for (const socket of sockets) socket.destroy();
       server.close();

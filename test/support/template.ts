@@ -1,8 +1,8 @@
 import postgres from 'postgres';
 import { readMatrixFile, shippedBaseline } from '../../src/cli/matrix-files.ts';
 import { operatorCall } from '../../src/services/call.ts';
-import { migrateUp } from '../../src/storage/migrations/runner.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
+import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { openTestRuntime } from './runtime.ts';
 
 /** The database that every test's own is copied from: migrated, with the baseline applied and nobody in it. */

@@ -1,6 +1,6 @@
 import postgres from 'postgres';
-import { migrateUp } from '../../src/storage/migrations/runner.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
+import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { createEmptyDatabase } from './database.ts';
 
 /** A database whose schema belongs to a role that may do nothing else, as in a shared one. */

@@ -1,12 +1,26 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../../config/config.ts';
 import { RolecallError } from '../../domain/errors.ts';
-import { migrateDown, migrateUp, migrationStatus, type RunOptions } from '../../storage/migrations/runner.ts';
+import { migrateDown } from '../../storage/migrations/down.ts';
+import { planUp, printPlan } from '../../storage/migrations/plan.ts';
+import { repairLedger } from '../../storage/migrations/repair.ts';
+import type { RunOptions } from '../../storage/migrations/session.ts';
+import { migrationHistory, migrationStatus } from '../../storage/migrations/status.ts';
 import { readSteps } from '../../storage/migrations/steps.ts';
+import { migrateUp } from '../../storage/migrations/up.ts';
+import { isWhole, verifyDatabase } from '../../storage/migrations/verify.ts';
 import { count, print, printJson, progress, table } from '../output.ts';
+import { addMigrateFiles } from './migrate-files.ts';
+import { planTable, verificationText } from './migrate-reports.ts';
 
 interface JsonOption {
   readonly json?: boolean;
+}
+
+interface DownOptions extends JsonOption {
+  readonly to?: string;
+  readonly destroy?: boolean;
+  readonly backupRef?: string;
 }
 
 export function addMigrate(program: Command): void {
@@ -15,9 +29,10 @@ export function addMigrate(program: Command): void {
   migrate
     .command('up')
     .description('run every pending step; safe to start from any number of processes at once')
+    .option('--to <step>', 'the last step to run, by name or number')
     .option('--json', 'print JSON')
-    .action(async ({ json }: JsonOption) => {
-      const applied = await migrateUp(await runOptions());
+    .action(async ({ to, json }: JsonOption & { to?: string }) => {
+      const applied = await migrateUp(await runOptions(), to);
       if (json) printJson({ applied });
       else
         print(
@@ -29,17 +44,19 @@ export function addMigrate(program: Command): void {
 
   migrate
     .command('down')
-    .description('undo the newest steps')
-    .argument('[count]', 'how many', readCount, 1)
-    .option('--destroy', 'agree to lose the data that these steps hold')
+    .description('undo the newest steps; what they hold is kept and comes back with `up`')
+    .argument('[count]', 'how many; 1 if left out', readCount)
+    .option('--to <step>', 'undo what came after this step')
+    .option('--destroy', 'lose what the steps hold instead of keeping it')
+    .option('--backup-ref <text>', 'with --destroy: the backup that has it')
     .option('--json', 'print JSON')
-    .action(async (steps: number, { destroy, json }: JsonOption & { destroy?: boolean }) => {
-      if (!destroy)
-        throw new RolecallError(
-          'migration_refused',
-          'going down drops tables and the data in them: make a backup, then say --destroy',
-        );
-      const undone = await migrateDown(await runOptions(), steps);
+    .action(async (steps: number | undefined, { to, json, ...options }: DownOptions) => {
+      if (steps !== undefined && to !== undefined)
+        throw new RolecallError('invalid_input', 'say how many steps or --to, not both');
+      const undone = await migrateDown(
+        { ...(await runOptions()), ...readDestroy(options) },
+        to ?? steps ?? 1,
+      );
       if (json) printJson({ undone });
       else print(undone.length > 0 ? `Undid ${count(undone.length, 'step')}.` : 'Nothing to undo.');
     });
@@ -68,11 +85,87 @@ export function addMigrate(program: Command): void {
       );
       if (pending.length > 0) print(`\n${count(pending.length, 'step')} pending: rolecall migrate up`);
     });
+
+  migrate
+    .command('history')
+    .description('show every time that a step went up or down')
+    .option('--json', 'print JSON')
+    .action(async ({ json }: JsonOption) => {
+      const history = await migrationHistory(await runOptions());
+      if (json) printJson({ history });
+      else
+        print(
+          table(
+            ['time', 'step', 'what', 'revision'],
+            history.map(({ time, step, what, revision }) => [time, step, what, String(revision ?? '-')]),
+          ),
+        );
+    });
+
+  migrate
+    .command('plan')
+    .description(
+      'show what `up` would run: statements, the locks they take, and what rewrites or reads a whole table',
+    )
+    .option('--to <step>', 'the last step to plan, by name or number')
+    .option('--sql', 'print the SQL itself, for psql')
+    .option('--json', 'print JSON')
+    .action(async ({ to, sql, json }: JsonOption & { to?: string; sql?: boolean }) => {
+      const plan = await planUp(await runOptions(), to);
+      if (json) printJson(plan);
+      else if (sql) print(printPlan(plan));
+      else print(planTable(plan));
+    });
+
+  migrate
+    .command('verify')
+    .description('compare the database with what its newest step promises; exits with 2 if anything differs')
+    .option('--json', 'print JSON')
+    .action(async ({ json }: JsonOption) => {
+      const { databaseUrl, journalKey } = loadConfig(['database', 'journalKey']);
+      const options = {
+        url: databaseUrl.reveal(),
+        journalKey: journalKey.reveal(),
+        steps: await readSteps(),
+      };
+      const found = await verifyDatabase(options);
+      if (json) printJson({ whole: isWhole(found), ...found });
+      else print(verificationText(found));
+      if (!isWhole(found))
+        throw new RolecallError('migration_refused', 'the database is not what it promises to be');
+    });
+
+  migrate
+    .command('repair')
+    .description('make the ledger say what the database proves; refuses what it cannot prove')
+    .option('--json', 'print JSON')
+    .action(async ({ json }: JsonOption) => {
+      const repaired = await repairLedger(await runOptions());
+      if (json) printJson({ repaired });
+      else print(repaired.length > 0 ? repaired.join('\n') : 'Nothing to do: the ledger says what is there.');
+    });
+
+  addMigrateFiles(migrate);
 }
 
 async function runOptions(): Promise<RunOptions> {
-  const { databaseUrl } = loadConfig(['database']);
-  return { url: databaseUrl.reveal(), steps: await readSteps(), onProgress: progress };
+  const { databaseUrl, journalKey } = loadConfig(['database']);
+  return {
+    url: databaseUrl.reveal(),
+    steps: await readSteps(),
+    onProgress: progress,
+    ...(journalKey ? { journalKey: journalKey.reveal() } : {}),
+  };
+}
+
+/** Losing data needs both: the word, and where it still is. */
+function readDestroy({ destroy, backupRef }: DownOptions): { destroy?: { backupRef: string } } {
+  if (Boolean(destroy) !== Boolean(backupRef?.trim()))
+    throw new RolecallError(
+      'invalid_input',
+      '--destroy and --backup-ref go together: losing data needs a backup that has it',
+    );
+  return destroy && backupRef ? { destroy: { backupRef } } : {};
 }
 
 function readCount(text: string): number {

@@ -1,4 +1,5 @@
 import { Catalogue } from '../../domain/decision/catalogue.ts';
+import { changesEverything } from '../../domain/journal-entries.ts';
 import type { Epoch, Revision } from '../../domain/revisions.ts';
 import type { Change, Changes, Known } from '../../storage/read-models/changes.ts';
 import { shareReads } from './shared-read.ts';
@@ -76,7 +77,7 @@ export class Mirror {
     const present = this.#snapshot;
     const isStale = present?.revision.epoch === revision.epoch && revision.value < present.revision.value;
     if (isStale) return;
-    if (!changes || !present) {
+    if (!changes || !present || changes.some(({ kind }) => changesEverything(kind))) {
       this.#follower?.forgetEverything();
       this.#remembered = [];
       this.#rememberedFrom = revision.value;

@@ -25,6 +25,20 @@ export async function readLedger(sql: Sql): Promise<readonly LedgerRow[]> {
 }
 
 /**
+ * The steps that ran when the journal was in use already, and whose coming is not the last that it says of them: their
+ * SQL was printed and run by hand.
+ */
+export async function findUnrecorded(sql: Sql): Promise<readonly string[]> {
+  const rows = await sql<{ name: string }[]>`
+    select name from rolecall.migrations
+    where applied_at > (select time from rolecall.journal order by revision, number limit 1) and coalesce((
+      select after ->> 'direction' = 'down' from rolecall.journal
+      where kind = 'schema_changed' and after -> 'steps' ? name order by revision desc limit 1), true)
+    order by position`;
+  return rows.map(({ name }) => name);
+}
+
+/**
  * The steps still to run. Throws `migration_refused` naming each file that was edited after it ran, that ran but is
  * missing from this release, or that would run before one that already has: such a database needs a person.
  */
