@@ -9,8 +9,10 @@ import {
   parseCatalog,
   printCatalog,
 } from '../../src/storage/migrations/catalog.ts';
+import { findDrift } from '../../src/storage/migrations/drift.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
 import { migrateUp } from '../../src/storage/migrations/up.ts';
+import { installRowLevel } from '../../src/storage/row-level/install.ts';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
 
 const folder = fileURLToPath(new URL('../../drizzle/catalog/', import.meta.url));
@@ -36,6 +38,22 @@ test('what is there after each step is what its description says (1.5, 1.6)', as
   }
   const described = (await readdir(folder)).filter((file) => !file.endsWith('.roles.txt')).sort();
   expect(described).toEqual(steps.map(({ name }) => `${name}.txt`));
+});
+
+test('what the roles of the row-level kit are granted besides is what its description says (1.10)', async () => {
+  const before = new Set((await describeLive()).map(({ name }) => name));
+  const undone = new Error('undone');
+  let besides: readonly CatalogObject[] = [];
+  await sql
+    .begin(async (transaction) => {
+      await installRowLevel(transaction);
+      besides = (await describeCatalog(transaction)).filter(({ name }) => !before.has(name));
+      throw undone;
+    })
+    .catch((error: unknown) => expect(error).toBe(undone));
+  const [newest] = (await readSteps()).slice(-1);
+  await expect(printCatalog(besides)).toMatchFileSnapshot(join(folder, `${newest?.name}.roles.txt`));
+  expect(findDrift(await readSteps(), [...(await describeLive()), ...besides])).toEqual([]);
 });
 
 test('a description that was printed is read as it was', async () => {

@@ -285,14 +285,16 @@ describe('a database that is not ours alone', () => {
     const { url, drop } = await makeTenant();
     try {
       await migrateUp(await options(url));
+      const migrated = await catalog();
       const refused = migrateDown(await options(url), 99);
       await expect(refused).rejects.toMatchObject(refusal(/create schema rolecall_archive authorization/));
       const { username } = new URL(url);
       await sql.unsafe(`create schema rolecall_archive authorization ${username}`);
-      const migrated = await catalog();
       await migrateDown(await options(url), 99);
       expect(await migrateUp(await options(url))).toEqual(ours);
-      expect(await catalog()).toEqual(migrated);
+      expect((await catalog()).filter((line) => !line.startsWith('schema rolecall_archive '))).toEqual(
+        migrated,
+      );
     } finally {
       await drop();
     }
