@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { type InputFault, RolecallError } from '../domain/errors.ts';
 
 const deepestLevel = 32;
@@ -9,8 +10,6 @@ const firstPrintable = 0x20;
 
 const escapeSequence = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
 const numberLiteral = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * Reads a request body as JSON and refuses whatever two readers could understand differently: bytes that are not UTF-8,
@@ -27,12 +26,8 @@ export function parseStrictJson(bytes: Buffer): unknown {
 }
 
 function decode(bytes: Buffer): string {
-  let text: string;
-  try {
-    text = decoder.decode(bytes);
-  } catch {
-    return refuse({ pointer: '', code: 'invalid_utf8', detail: 'the body is not valid UTF-8' });
-  }
+  if (!isUtf8(bytes)) refuse({ pointer: '', code: 'invalid_utf8', detail: 'the body is not valid UTF-8' });
+  const text = bytes.toString('utf8');
   if (text.startsWith('\ufeff'))
     refuse({ pointer: '', code: 'byte_order_mark', detail: 'the body begins with a byte order mark' });
   return text;

@@ -145,6 +145,8 @@ function connect(options: DatabaseOptions, onclose: () => void): postgres.Sql {
     connection: {
       application_name: 'rolecall',
       TimeZone: 'UTC',
+      // Every statement is planned once for each connection: planning one anew for its arguments takes longer than running it.
+      plan_cache_mode: 'force_generic_plan',
       statement_timeout: options.statementTimeoutMs,
       idle_in_transaction_session_timeout: options.statementTimeoutMs,
     },
