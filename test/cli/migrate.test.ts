@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { projectRoot } from '../support/build.ts';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
 import { environmentFor, run, start } from '../support/program.ts';
+import { later } from '../support/steps.ts';
 
 let database: TestDatabase;
 beforeAll(async () => {
@@ -111,13 +112,12 @@ describe('migrate new', () => {
   const read = (file: string) => readFile(join(checkout, 'drizzle', file), 'utf8');
 
   test('writes what the tables in TypeScript ask for, or an empty pair, and lint says what is still to do (3.6)', async () => {
+    const [data, nickname] = [later(1, 'add_data'), later(2, 'add_nickname_to_users')];
     expect(await inCheckout('new', 'add_data')).toMatchObject({
       code: 0,
-      stdout: expect.stringContaining(
-        'drizzle/0001_add_data.sql and drizzle/0001_add_data.down.sql',
-      ) as string,
+      stdout: expect.stringContaining(`drizzle/${data}.sql and drizzle/${data}.down.sql`) as string,
     });
-    expect(await read('0001_add_data.sql')).not.toContain('ALTER');
+    expect(await read(`${data}.sql`)).not.toContain('ALTER');
     const users = join(checkout, 'src/storage/schema/users.ts');
     await writeFile(
       users,
@@ -129,12 +129,12 @@ describe('migrate new', () => {
     const { code, stdout } = await inCheckout('new', 'add_nickname_to_users', '--json');
     expect([code, JSON.parse(stdout)]).toEqual([
       0,
-      { files: ['drizzle/0002_add_nickname_to_users.sql', 'drizzle/0002_add_nickname_to_users.down.sql'] },
+      { files: [`drizzle/${nickname}.sql`, `drizzle/${nickname}.down.sql`] },
     ]);
-    expect(await read('0002_add_nickname_to_users.sql')).toContain('ADD COLUMN "nickname"');
+    expect(await read(`${nickname}.sql`)).toContain('ADD COLUMN "nickname"');
     const lint = await inCheckout('lint');
     expect(lint.code).toBe(2);
-    expect(lint.stdout).toMatch(/^0002_add_nickname_to_users\.down\.sql +- +both-ways/m);
-    expect(lint.stdout).toMatch(/^0002_add_nickname_to_users\.sql +- +described/m);
+    expect(lint.stdout).toMatch(new RegExp(`^${nickname}\\.down\\.sql +- +both-ways`, 'm'));
+    expect(lint.stdout).toMatch(new RegExp(`^${nickname}\\.sql +- +described`, 'm'));
   });
 });

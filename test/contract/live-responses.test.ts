@@ -143,6 +143,7 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
   },
   getLiveness: async (as) => as.get('/livez'),
   getReadiness: async (as) => as.get('/readyz'),
+  getMetrics: async (as) => as.get('/metrics'),
   getVersion: async (as) => as.get('/version'),
 };
 

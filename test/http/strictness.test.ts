@@ -5,7 +5,14 @@ import { gzipSync } from 'node:zlib';
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { OperationAt, Schema } from '../contract/openapi-document.ts';
-import { type Answer, expectProblem, goodBodies, operations, resolved } from '../support/contract.ts';
+import {
+  type Answer,
+  expectProblem,
+  goodBodies,
+  goodQueries,
+  operations,
+  resolved,
+} from '../support/contract.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
 let service: TestService;
@@ -283,11 +290,14 @@ describe('a body has the members it is described with', () => {
 });
 
 describe('a query says what it is described with, once', () => {
-  /** A request that is good but for its query. */
+  /** A request that is good but for its query, which has what it must have besides. */
   const asking = (operation: OperationAt, query: string): Sent => {
     const body = goodBodies[operation.operationId];
     const rest = body ? { headers: json, body: JSON.stringify(body) } : { headers: {} };
-    return { method: operation.method, path: `${pathOf(operation)}?${query}`, ...rest };
+    const needed = Object.entries(goodQueries[operation.operationId] ?? {})
+      .filter(([name]) => !query.startsWith(`${name}=`))
+      .map(([name, value]) => `&${name}=${value}`);
+    return { method: operation.method, path: `${pathOf(operation)}?${query}${needed.join('')}`, ...rest };
   };
   const tried = operations.filter(({ security }) => security.length > 0);
   const parameters = tried.flatMap((operation) =>

@@ -26,13 +26,13 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'exceptions are not read': {
     file: decisionRows,
-    replace: 'join asked on asked.pk = permission_pk\n    )\n    select',
-    by: 'join asked on asked.pk = permission_pk where false\n    )\n    select',
+    replace: 'from people join rolecall.user_permissions on user_pk = people.pk',
+    by: 'from people join rolecall.user_permissions on user_pk = people.pk and false',
   },
   'only the first segment of a denial counts': {
     file: decisionRows,
-    replace: 'asked.retired_at, effect, scope,',
-    by: "asked.retired_at, effect, split_part(scope, '/', 1) as scope,",
+    replace: 'slug, retired_at, effect, scope,',
+    by: "slug, retired_at, effect, split_part(scope, '/', 1) as scope,",
   },
   'a withheld edge is given': {
     file: decisionRows,
@@ -146,7 +146,7 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     by: 'if (standing?.denied?.has(number) && !standing.given.has(number)) return',
   },
   'a grant is said to give what was held before': {
-    file: 'services/grants.ts',
+    file: 'services/decisions/effective-change.ts',
     replace: 'gained: without(permissions, before)',
     by: 'gained: permissions',
   },
@@ -214,8 +214,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'a second grant does not replace the terms': {
     file: 'storage/grants.ts',
-    replace: 'set: { ...given, grantedAt',
-    by: 'set: { grantedAt',
+    replace: 'expires_at = excluded.expires_at, reason = excluded.reason',
+    by: 'reason = excluded.reason',
   },
   'a second exception does not replace the terms': {
     file: 'storage/exceptions.ts',
@@ -224,13 +224,13 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'DELETE of a grant takes it back in any scope': {
     file: 'storage/grants.ts',
-    replace: '    eq(userRoles.scope, place.scope),\n',
-    by: '',
+    replace: 'role_pk = roles.pk and scope =',
+    by: 'role_pk = roles.pk and scope >=',
   },
   'DELETE of a grant looks at the empty scope only': {
     file: 'services/grants.ts',
-    replace: 'findGrant(handle, { userPk: user.pk, rolePk: role.pk, scope });',
-    by: "findGrant(handle, { userPk: user.pk, rolePk: role.pk, scope: '' as never });",
+    replace: 'await find(handle, call, userId, roleKey, scope);\n        const reach =',
+    by: "await find(handle, call, userId, roleKey, '' as never);\n        const reach =",
   },
   'DELETE of an exception ends it in any scope': {
     file: 'storage/exceptions.ts',

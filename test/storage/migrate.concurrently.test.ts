@@ -9,9 +9,9 @@ import { isWhole, verifyDatabase } from '../../src/storage/migrations/verify.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { testJournalKey } from '../support/runtime.ts';
 import { startTestService } from '../support/service.ts';
-import { furtherSteps, openWorkshop, type Workshop } from '../support/steps.ts';
+import { furtherSteps, later, openWorkshop, type Workshop } from '../support/steps.ts';
 
-const index = '0003_index_users_by_nickname';
+const index = later(3, 'index_users_by_nickname');
 
 let workshop: Workshop;
 beforeAll(async () => {
@@ -53,7 +53,7 @@ async function until(found: () => PromiseLike<readonly unknown[]>): Promise<void
 
 describe('a step outside of a transaction', () => {
   test('finds the invalid index that a crash left, and builds it anew (F-16)', async () => {
-    await up('0002');
+    await up(later(2));
     // A reader with an old snapshot holds the build back, so that it can be killed while it waits.
     const reader = postgres(database.url, { max: 1, onnotice: () => {} });
     await reader`begin isolation level repeatable read`;
@@ -81,7 +81,7 @@ describe('a step outside of a transaction', () => {
   });
 
   test('that was built and not recorded is taken as it is, if it is what the step promises', async () => {
-    await up('0002');
+    await up(later(2));
     await sql.unsafe(build);
     const oid = () => sql`select 'rolecall.users_nickname_index'::regclass::oid as oid`;
     const before = [...(await oid())];
@@ -91,7 +91,7 @@ describe('a step outside of a transaction', () => {
   });
 
   test('does not take another index of that name for its own, and leaves that alone', async () => {
-    await up('0002');
+    await up(later(2));
     await sql.unsafe(build.replace('(nickname)', '(active)'));
     await expect(up()).rejects.toMatchObject({
       code: 'migration_refused',
@@ -103,7 +103,7 @@ describe('a step outside of a transaction', () => {
 
   test('that rows do not allow is taken back whole, and runs when they do', async () => {
     const shop = await openWorkshop({
-      '0001_index_users': [
+      [later(1, 'index_users')]: [
         '-- rolecall: no transaction\nCREATE UNIQUE INDEX CONCURRENTLY users_active_index ON rolecall.users (active)',
         '-- rolecall: no transaction\nDROP INDEX CONCURRENTLY rolecall.users_active_index',
       ],
@@ -114,7 +114,7 @@ describe('a step outside of a transaction', () => {
     });
     expect(await sql`select to_regclass('rolecall.users_active_index') as index`).toEqual([{ index: null }]);
     await sql`delete from rolecall.users`;
-    expect(await migrateUp(await options(shop))).toEqual(['0001_index_users']);
+    expect(await migrateUp(await options(shop))).toEqual([later(1, 'index_users')]);
     await shop.remove();
   });
 
@@ -128,7 +128,7 @@ describe('a step outside of a transaction', () => {
     ['two statements', `-- rolecall: no transaction\n${build}; select 1`],
     ['anything else', '-- rolecall: no transaction\ncreate table rolecall.other ()'],
   ])('is refused with %s', async (_, text) => {
-    const shop = await openWorkshop({ '0001_index_users': [text, 'select 1'] });
+    const shop = await openWorkshop({ [later(1, 'index_users')]: [text, 'select 1'] });
     await expect(migrateUp(await options(shop))).rejects.toMatchObject({
       code: 'migration_refused',
       message: expect.stringMatching(/exactly one/) as string,
@@ -138,7 +138,7 @@ describe('a step outside of a transaction', () => {
   });
 
   test('run by many at once is built once, and all succeed (F-15)', async () => {
-    await up('0002');
+    await up(later(2));
     const ran = await Promise.all(Array.from({ length: 6 }, () => up()));
     expect(ran.flat()).toEqual([index]);
     await expectIndexed();
@@ -152,7 +152,7 @@ describe('a migration under traffic (F-17, F-18)', () => {
     await reader`begin`;
     await reader`select count(*) from rolecall.users`;
     told.length = 0;
-    const migrating = up('0001');
+    const migrating = up(later(1));
     const slowest = { ms: 0, count: 0 };
     const ask = async () => {
       const begun = performance.now();
@@ -168,9 +168,11 @@ describe('a migration under traffic (F-17, F-18)', () => {
       slowest.count += 1;
     };
     while (!told.includes('waiting for tables that are in use') || slowest.count < 100) await ask();
-    expect(await sql`select 1 from rolecall.migrations where position = 1`).toEqual([]);
+    expect(
+      await sql`select 1 from rolecall.migrations where name = ${later(1, 'add_nickname_to_users')}`,
+    ).toEqual([]);
     await reader`rollback`;
-    expect(await migrating).toEqual(['0001_add_nickname_to_users']);
+    expect(await migrating).toEqual([later(1, 'add_nickname_to_users')]);
     await ask();
     expect(slowest.ms).toBeLessThan(1_000);
     await reader.end();
@@ -201,7 +203,7 @@ describe('a migration under traffic (F-17, F-18)', () => {
     })();
     for (let round = 0; round < 3; round += 1) {
       await migrateUp(await options());
-      await migrateDown(await options(), '0000');
+      await migrateDown(await options(), later(0));
     }
     await migrateUp(await options());
     migrating = false;
@@ -222,12 +224,12 @@ describe('a migration under traffic (F-17, F-18)', () => {
     const reader = postgres(database.url, { max: 1, onnotice: () => {} });
     await reader`begin`;
     await reader`select count(*) from rolecall.users`;
-    const waiting = migrateUp({ ...(await options()), lockWaitMs: 500 }, '0001');
+    const waiting = migrateUp({ ...(await options()), lockWaitMs: 500 }, later(1));
     await expect(waiting).rejects.toMatchObject({
       code: 'unavailable',
       message: 'gave up after waiting for tables that are in use; nothing was changed',
     });
     await reader.end();
-    expect(await up('0001')).toEqual(['0001_add_nickname_to_users']);
+    expect(await up(later(1))).toEqual([later(1, 'add_nickname_to_users')]);
   });
 });

@@ -8,6 +8,7 @@ import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { testJournalKey } from '../support/runtime.ts';
 import {
   furtherSteps,
+  later,
   liveCatalog,
   liveRows,
   openWorkshop,
@@ -45,7 +46,7 @@ const options = async (shop = workshop) => ({
 const up = async (to?: string, shop = workshop) => migrateUp(await options(shop), to);
 const down = async (target: number | string, more: Pick<DownOptions, 'destroy'> = {}, shop = workshop) =>
   migrateDown({ ...(await options(shop)), ...more }, target);
-const refusal = (text: RegExp) => ({
+const refusal = (text: RegExp | string) => ({
   code: 'migration_refused',
   message: expect.stringMatching(text) as string,
 });
@@ -108,16 +109,16 @@ describe('down and up again', () => {
     await up();
     await populate();
     await populateTeams();
-    await down('0000');
+    await down(later(0));
     const [gone] = await sql<{ pk: number }[]>`
-      select u.pk::int from rolecall.users u join rolecall_archive."0002_team_members" m on m.user_pk = u.pk
+      select u.pk::int from rolecall.users u join rolecall_archive.${sql(`${later(2)}_team_members`)} m on m.user_pk = u.pk
       where u.pk % 2 = 0 limit 1`;
     for (const table of ['user_roles', 'user_permissions', 'identities', 'api_keys'])
       await sql`delete from ${sql(`rolecall.${table}`)} where user_pk = ${gone?.pk ?? 0}`;
     await sql`delete from rolecall.users where pk = ${gone?.pk ?? 0}`;
     await sql`insert into rolecall.users (id) values ('new')`;
     const kept =
-      await sql`select * from rolecall_archive."0002_team_members" where user_pk <> ${gone?.pk ?? 0}`;
+      await sql`select * from rolecall_archive.${sql(`${later(2)}_team_members`)} where user_pk <> ${gone?.pk ?? 0}`;
     told.length = 0;
     await up();
     expect(await sql`select * from rolecall.team_members order by 1, 2`).toEqual(
@@ -139,7 +140,7 @@ describe('down and up again', () => {
     const [newest] = await sql<
       { pk: number }[]
     >`delete from rolecall.teams where name = 'two' returning pk::int`;
-    await down('0001');
+    await down(later(1));
     await up();
     const [next] = await sql<
       { pk: number }[]
@@ -150,24 +151,20 @@ describe('down and up again', () => {
   test('raise the revision with a sealed row of the journal that moves the catalogue, each step once', async () => {
     const before = await revision();
     await up();
-    await down('0002');
+    await down(later(2));
     expect(await revision()).toBe(before + 4 + 2);
     expect(await sql`select value = catalogue_value as moved from rolecall.revision`).toEqual([
       { moved: true },
     ]);
     const history = await migrationHistory(await options());
     expect(history.map(({ step, what }) => `${what} ${step.slice(0, 4)}`)).toEqual([
-      'up 0000',
-      'up 0001',
-      'up 0002',
-      'up 0003',
-      'up 0004',
-      'down 0004',
-      'down 0003',
+      ...(await workshop.steps()).map(({ name }) => `up ${name.slice(0, 4)}`),
+      `down ${later(4)}`,
+      `down ${later(3)}`,
     ]);
     expect(await verifyDatabase(await options())).toMatchObject({
       breaches: [],
-      pending: ['0003_index_users_by_nickname', '0004_protect_teams'],
+      pending: [later(3, 'index_users_by_nickname'), later(4, 'protect_teams')],
     });
   });
 
@@ -178,7 +175,7 @@ describe('down and up again', () => {
       await expect(migrateUp(wrong)).rejects.toMatchObject(refusal(/ROLECALL_JOURNAL_KEY/));
       await expect(migrateDown(wrong, 1)).rejects.toMatchObject(refusal(/ROLECALL_JOURNAL_KEY/));
     }
-    expect(await up('0001')).toEqual(['0001_add_nickname_to_users']);
+    expect(await up(later(1))).toEqual([later(1, 'add_nickname_to_users')]);
   });
 });
 
@@ -258,7 +255,7 @@ describe('a way down', () => {
         select 'abcdefghijkl', pk, 'x', sha256('x'), now() from rolecall.users where id = 'ada'`);
     if (!statement.includes('user_permissions')) await sql`delete from rolecall.user_permissions`;
     await only(
-      '0001_add_nothing',
+      later(1, 'add_nothing'),
       ['create table rolecall.nothing ()', `drop table rolecall.nothing; ${statement}`],
       async (shop) => {
         const before = await state();
@@ -311,11 +308,13 @@ describe('a way down', () => {
     'that %s is refused, unless losing it is agreed to with a backup on record',
     async (_, ways, what) => {
       await sql`insert into rolecall.idempotency (credential, key, fingerprint, answer) values ('c', 'k', '', '{}')`;
-      await only('0001_lose_something', ways, async (shop) => {
+      await only(later(1, 'lose_something'), ways, async (shop) => {
         const before = await state();
         await expect(down(1, {}, shop)).rejects.toMatchObject(refusal(what));
         expect(await state()).toEqual(before);
-        expect(await down(1, { destroy: { backupRef: 'tape 7' } }, shop)).toEqual(['0001_lose_something']);
+        expect(await down(1, { destroy: { backupRef: 'tape 7' } }, shop)).toEqual([
+          later(1, 'lose_something'),
+        ]);
         const [record] = await sql<
           { after: object }[]
         >`select after from rolecall.journal order by revision desc limit 1`;
@@ -327,23 +326,23 @@ describe('a way down', () => {
 
   test('whose step no longer makes what was kept does not come back in silence', async () => {
     await only(
-      '0001_add_motto',
+      later(1, 'add_motto'),
       ['alter table rolecall.users add motto text', 'alter table rolecall.users drop motto'],
       async (shop) => {
         await sql`insert into rolecall.users (id, motto) values ('ada', 'onwards')`;
         await down(1, {}, shop);
         await shop.add({
-          '0001_add_motto': [
+          [later(1, 'add_motto')]: [
             'alter table rolecall.users add slogan text',
             'alter table rolecall.users drop slogan',
           ],
         });
         await expect(up(undefined, shop)).rejects.toMatchObject(
-          refusal(/keeps users\.motto, which 0001_add_motto\.sql does not make/),
+          refusal(`keeps users.motto, which ${later(1, 'add_motto')}.sql does not make`),
         );
-        expect(await sql`select motto from rolecall_archive."0001_users" where motto is not null`).toEqual([
-          { motto: 'onwards' },
-        ]);
+        expect(
+          await sql`select motto from rolecall_archive.${sql(`${later(1)}_users`)} where motto is not null`,
+        ).toEqual([{ motto: 'onwards' }]);
       },
     );
   });

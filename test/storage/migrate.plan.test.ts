@@ -11,7 +11,7 @@ import { isWhole, verifyDatabase } from '../../src/storage/migrations/verify.ts'
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { hasPsql, runWithPsql } from '../support/psql.ts';
 import { testJournalKey } from '../support/runtime.ts';
-import { furtherSteps, liveCatalog, openWorkshop, type Workshop } from '../support/steps.ts';
+import { furtherSteps, later, liveCatalog, openWorkshop, type Workshop } from '../support/steps.ts';
 
 let workshop: Workshop;
 beforeAll(async () => {
@@ -58,15 +58,15 @@ describe.skipIf(!hasPsql())('the printed plan, run with psql,', () => {
   test('is recorded in the journal by the next `up`, and verify says so until then', async () => {
     const database = await createTestDatabase();
     const file = join(workshop.folder, 'plan.txt');
-    await writeFile(file, printPlan(await planUp(await optionsFor(database), '0002')));
+    await writeFile(file, printPlan(await planUp(await optionsFor(database), later(2))));
     await runWithPsql(database.url, file);
     const before = await verifyDatabase(await optionsFor(database));
     expect(before).toMatchObject({
       drift: [],
-      unrecorded: ['0001_add_nickname_to_users', '0002_create_teams'],
+      unrecorded: [later(1, 'add_nickname_to_users'), later(2, 'create_teams')],
     });
     expect(isWhole(before)).toBe(false);
-    await migrateUp(await optionsFor(database), '0002');
+    await migrateUp(await optionsFor(database), later(2));
     await migrateUp(await optionsFor(database));
     expect(isWhole(await verifyDatabase(await optionsFor(database)))).toBe(true);
     await database.drop();
@@ -76,7 +76,7 @@ describe.skipIf(!hasPsql())('the printed plan, run with psql,', () => {
     const database = await createTestDatabase();
     const file = join(workshop.folder, 'plan.txt');
     await writeFile(file, printPlan(await planUp(await optionsFor(database))));
-    await migrateUp(await optionsFor(database), '0001');
+    await migrateUp(await optionsFor(database), later(1));
     const before = await outcome(database);
     await expect(runWithPsql(database.url, file)).rejects.toMatchObject({
       stderr: expect.stringContaining('plan again') as string,
@@ -90,11 +90,11 @@ describe('a plan', () => {
   test('is not printed when rows are to come back, which it could not do', async () => {
     const database = await createTestDatabase();
     await migrateUp(await optionsFor(database));
-    await migrateDown(await optionsFor(database), '0001');
+    await migrateDown(await optionsFor(database), later(1));
     const plan = await planUp(await optionsFor(database));
     expect(plan.steps.map(({ restores }) => restores)).toEqual([true, false, true]);
     expect(() => printPlan(plan)).toThrow(
-      /rolecall_archive keeps rows of 0002_create_teams, 0004_protect_teams/,
+      `rolecall_archive keeps rows of ${later(2, 'create_teams')}, ${later(4, 'protect_teams')}`,
     );
     await database.drop();
   });

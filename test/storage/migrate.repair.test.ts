@@ -6,16 +6,19 @@ import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { isWhole, verifyDatabase } from '../../src/storage/migrations/verify.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { testJournalKey } from '../support/runtime.ts';
-import { furtherSteps, openWorkshop, type Workshop } from '../support/steps.ts';
+import { furtherSteps, later, openWorkshop, type Workshop } from '../support/steps.ts';
 
-const { '0002_create_teams': _, '0004_protect_teams': __, ...provable } = furtherSteps;
+const { [later(2, 'create_teams')]: _, [later(4, 'protect_teams')]: __, ...provable } = furtherSteps;
 
 let workshop: Workshop;
 beforeAll(async () => {
   workshop = await openWorkshop({
     ...provable,
-    '0002_create_teams': ['CREATE TABLE rolecall.teams (name text PRIMARY KEY)', 'DROP TABLE rolecall.teams'],
-    '0004_fill_teams': [
+    [later(2, 'create_teams')]: [
+      'CREATE TABLE rolecall.teams (name text PRIMARY KEY)',
+      'DROP TABLE rolecall.teams',
+    ],
+    [later(4, 'fill_teams')]: [
       `INSERT INTO rolecall.teams VALUES ('one')`,
       `DELETE FROM rolecall.teams WHERE name = 'one'`,
     ],
@@ -43,6 +46,10 @@ const options = async () => ({
 const repair = async () => repairLedger(await options());
 const applied = async () =>
   (await migrationStatus(await options())).applied.map(({ name }) => name.slice(0, 4));
+const position = (nth: number) => Number(later(nth));
+/** The numbers of all steps up to the `nth` of ours after the release's. */
+const upTo = async (nth: number) =>
+  (await workshop.steps()).map(({ name }) => name.slice(0, 4)).filter((number) => number <= later(nth));
 const ledger = async () => [...(await sql`select * from rolecall.migrations order by position`)];
 const expectRefused = async (why: RegExp) => {
   const before = [await ledger(), [...(await sql`select * from rolecall.revision`)]];
@@ -55,14 +62,14 @@ const expectRefused = async (why: RegExp) => {
 
 describe('the ledger', () => {
   test('that is right is left alone', async () => {
-    await migrateUp(await options(), '0003');
+    await migrateUp(await options(), later(3));
     const before = await ledger();
     expect(await repair()).toEqual([]);
     expect(await ledger()).toEqual(before);
   });
 
   test('that lost its rows gets those back that the catalog proves (0.7)', async () => {
-    await migrateUp(await options(), '0003');
+    await migrateUp(await options(), later(3));
     const before = await ledger();
     await sql`delete from rolecall.migrations`;
     expect(await repair()).toEqual(
@@ -78,55 +85,55 @@ describe('the ledger', () => {
   });
 
   test('learns of a step that was run by hand', async () => {
-    for (const name of ['0001_add_nickname_to_users', '0002_create_teams'])
+    for (const name of [later(1, 'add_nickname_to_users'), later(2, 'create_teams')])
       await sql.unsafe((await workshop.steps()).find((step) => step.name === name)?.up ?? '');
     expect(await repair()).toHaveLength(2);
-    expect(await applied()).toEqual(['0000', '0001', '0002']);
+    expect(await applied()).toEqual(await upTo(2));
   });
 
   test('forgets a step that was undone by hand', async () => {
-    await migrateUp(await options(), '0003');
+    await migrateUp(await options(), later(3));
     await sql`drop index rolecall.users_nickname_index`;
     expect(await repair()).toEqual([
-      '0003_index_users_by_nickname is not there and was in the ledger: taken out',
+      `${later(3, 'index_users_by_nickname')} is not there and was in the ledger: taken out`,
     ]);
-    expect(await applied()).toEqual(['0000', '0001', '0002']);
-    expect(await migrateUp(await options(), '0003')).toEqual(['0003_index_users_by_nickname']);
+    expect(await applied()).toEqual(await upTo(2));
+    expect(await migrateUp(await options(), later(3))).toEqual([later(3, 'index_users_by_nickname')]);
   });
 
   test('is put right when a file was edited and still makes the same', async () => {
-    await migrateUp(await options(), '0003');
-    await sql`update rolecall.migrations set hash = repeat('0', 64) where position = 2`;
+    await migrateUp(await options(), later(3));
+    await sql`update rolecall.migrations set hash = repeat('0', 64) where position = ${position(2)}`;
     await expect(applied()).rejects.toMatchObject({
       message: expect.stringContaining('was edited') as string,
     });
     expect(await repair()).toEqual([
-      expect.stringMatching(/^0002_create_teams was recorded with other files/),
+      expect.stringMatching(new RegExp(`^${later(2, 'create_teams')} was recorded with other files`)),
     ]);
-    expect(await applied()).toEqual(['0000', '0001', '0002', '0003']);
+    expect(await applied()).toEqual(await upTo(3));
   });
 
   test('is never told that a step is there when the catalog differs in one thing (0.7)', async () => {
-    await migrateUp(await options(), '0003');
-    await sql`delete from rolecall.migrations where position > 0`;
+    await migrateUp(await options(), later(3));
+    await sql`delete from rolecall.migrations where position >= ${position(1)}`;
     await sql`alter table rolecall.users alter nickname set default 'x'`;
     await expectRefused(/not proven: the catalog is as after no step/);
   });
 
   test('is never told that a step has worked on rows, which leaves no trace (0.7)', async () => {
     await migrateUp(await options());
-    await sql`delete from rolecall.migrations where position > 0`;
-    await migrateUp(await options(), '0000');
+    await sql`delete from rolecall.migrations where position >= ${position(1)}`;
+    await migrateUp(await options(), later(0));
     expect(await repair()).toHaveLength(3);
-    expect(await applied()).toEqual(['0000', '0001', '0002', '0003']);
+    expect(await applied()).toEqual(await upTo(3));
     await sql`insert into rolecall.migrations (position, name, hash, down_hash)
-      values (4, '0004_fill_teams', repeat('0', 64), repeat('0', 64))`;
-    await expectRefused(/leaves no trace in the catalog\n0004_fill_teams/);
+      values (${position(4)}, ${later(4, 'fill_teams')}, repeat('0', 64), repeat('0', 64))`;
+    await expectRefused(new RegExp(`leaves no trace in the catalog\n${later(4, 'fill_teams')}`));
   });
 
   test('is not written while rows say what they must not', async () => {
-    await migrateUp(await options(), '0003');
-    await sql`delete from rolecall.migrations where position = 3`;
+    await migrateUp(await options(), later(3));
+    await sql`delete from rolecall.migrations where position = ${position(3)}`;
     await sql`update rolecall.permissions set retired_at = now() where slug = 'orders_view_order'`;
     await expectRefused(/the rows are not as they must be\nthe permission orders_view_order/);
   });

@@ -5,7 +5,7 @@ import { migrationStatus } from '../../src/storage/migrations/status.ts';
 import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { testJournalKey } from '../support/runtime.ts';
-import { liveCatalog, liveRows, openWorkshop } from '../support/steps.ts';
+import { later, liveCatalog, liveRows, openWorkshop } from '../support/steps.ts';
 
 let database: TestDatabase;
 let sql: postgres.Sql;
@@ -97,7 +97,7 @@ describe('a step that fails with', () => {
     async (_, before, statement, cause, next) => {
       if (before) await sql.unsafe(before);
       const shop = await openWorkshop({
-        '0001_make_trouble': [
+        [later(1, 'make_trouble')]: [
           `-- Two lines before,\n-- and one statement.\nCREATE TABLE rolecall.fine ();\n\n${statement};\n`,
           'DROP TABLE rolecall.fine',
         ],
@@ -113,7 +113,9 @@ describe('a step that fails with', () => {
       expect(error).toMatchObject({ code: 'migration_refused' });
       const { message } = error as Error;
       expect(message).toMatch(
-        /^0001_make_trouble\.sql failed at statement 2 \(line 5\) and nothing of it was kept: /,
+        new RegExp(
+          `^${later(1, 'make_trouble')}\\.sql failed at statement 2 \\(line 5\\) and nothing of it was kept: `,
+        ),
       );
       expect(message).toMatch(cause);
       expect(message.split('\n').at(-1)).toMatch(/^Next: /);
@@ -127,9 +129,10 @@ describe('a step that fails with', () => {
   test('rights that it lacks names the user to migrate as', async () => {
     const role = new URL(database.url).pathname.slice(1).replace('test', 'guest');
     await sql.unsafe(`create role ${role} login password 'guest'; grant usage on schema rolecall to ${role};
-      grant select on all tables in schema rolecall to ${role}`);
+      grant select on all tables in schema rolecall to ${role};
+      grant execute on all functions in schema rolecall to ${role}`);
     const shop = await openWorkshop({
-      '0001_add_things': ['CREATE TABLE rolecall.things ()', 'DROP TABLE rolecall.things'],
+      [later(1, 'add_things')]: ['CREATE TABLE rolecall.things ()', 'DROP TABLE rolecall.things'],
     });
     const url = Object.assign(new URL(database.url), { username: role, password: 'guest' }).href;
     const refused = migrateUp({ url, steps: await shop.steps(), journalKey: testJournalKey });
@@ -151,7 +154,7 @@ describe('a step that fails with', () => {
 
   test("somebody else's view on what goes down names the view and leaves it", async () => {
     const shop = await openWorkshop({
-      '0001_add_things': ['CREATE TABLE rolecall.things (a int)', 'DROP TABLE rolecall.things'],
+      [later(1, 'add_things')]: ['CREATE TABLE rolecall.things (a int)', 'DROP TABLE rolecall.things'],
     });
     const options = { url: database.url, steps: await shop.steps(), journalKey: testJournalKey };
     await migrateUp(options);

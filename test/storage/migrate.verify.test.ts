@@ -10,7 +10,7 @@ import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { isWhole, verifyDatabase } from '../../src/storage/migrations/verify.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { openTestRuntime, testJournalKey } from '../support/runtime.ts';
-import { furtherSteps, liveCatalog, openWorkshop, type Workshop } from '../support/steps.ts';
+import { furtherSteps, later, liveCatalog, openWorkshop, type Workshop } from '../support/steps.ts';
 
 let workshop: Workshop;
 beforeAll(async () => {
@@ -55,7 +55,7 @@ describe('the catalog', () => {
     [
       'a table of a later step that is gone',
       'drop table rolecall.team_members',
-      { object: 'table team_members', fault: 'missing', step: '0002_create_teams' },
+      { object: 'table team_members', fault: 'missing', step: later(2, 'create_teams') },
     ],
     [
       'a table that nobody expects',
@@ -65,7 +65,7 @@ describe('the catalog', () => {
     [
       'a column that is gone',
       'alter table rolecall.users drop nickname cascade',
-      { object: 'column users.nickname', fault: 'missing', step: '0001_add_nickname_to_users' },
+      { object: 'column users.nickname', fault: 'missing', step: later(1, 'add_nickname_to_users') },
     ],
     [
       'a column added by hand (1.5)',
@@ -75,7 +75,7 @@ describe('the catalog', () => {
     [
       'a changed type',
       'alter table rolecall.teams alter size type bigint',
-      { object: 'column teams.size', fault: 'changed', step: '0002_create_teams' },
+      { object: 'column teams.size', fault: 'changed', step: later(2, 'create_teams') },
     ],
     [
       'a changed collation',
@@ -109,7 +109,11 @@ describe('the catalog', () => {
     [
       'an index that is gone',
       'drop index rolecall.users_nickname_index',
-      { object: 'index users.users_nickname_index', fault: 'missing', step: '0003_index_users_by_nickname' },
+      {
+        object: 'index users.users_nickname_index',
+        fault: 'missing',
+        step: later(3, 'index_users_by_nickname'),
+      },
     ],
     [
       'an index that is invalid',
@@ -123,7 +127,7 @@ describe('the catalog', () => {
     [
       'another function body',
       `create or replace function rolecall.count_member() returns trigger language plpgsql as 'begin return null; end'`,
-      { object: 'function count_member()', fault: 'changed', step: '0004_protect_teams' },
+      { object: 'function count_member()', fault: 'changed', step: later(4, 'protect_teams') },
     ],
     [
       'a trigger that is off',
@@ -133,12 +137,12 @@ describe('the catalog', () => {
     [
       'a wider policy',
       'alter policy teams_open on rolecall.teams using (true)',
-      { object: 'policy teams.teams_open', fault: 'changed', step: '0004_protect_teams' },
+      { object: 'policy teams.teams_open', fault: 'changed', step: later(4, 'protect_teams') },
     ],
     [
       'row security that is off',
       'alter table rolecall.teams disable row level security',
-      { object: 'table teams', fault: 'changed', step: '0004_protect_teams' },
+      { object: 'table teams', fault: 'changed', step: later(4, 'protect_teams') },
     ],
     [
       'a grant to everybody',
@@ -153,7 +157,7 @@ describe('the catalog', () => {
     [
       'a grant that is gone',
       'revoke select (name) on rolecall.teams from public',
-      { object: 'grant column teams.name to public', fault: 'missing', step: '0004_protect_teams' },
+      { object: 'grant column teams.name to public', fault: 'missing', step: later(4, 'protect_teams') },
     ],
     [
       'a sequence that runs in circles',

@@ -125,7 +125,7 @@ describe('beside Django with a lagging sequence and an application with the defa
       expect((await baseline()).changed).toBe(changed);
       expect(await theirs()).toEqual(before);
     }
-    await migrateDown({ url: database.url, steps: await steps() }, 99);
+    await migrateDown({ url: database.url, steps: await steps(), journalKey: testJournalKey }, 99);
     expect(await theirs()).toEqual(before);
   });
 

@@ -80,13 +80,24 @@ const kept: Readonly<Record<string, string>> = {
   'rolecall.journal': "kind <> 'schema_changed'",
 };
 
+const { length: shippedCount } = await readSteps();
+
+/**
+ * The name of the `nth` step after those of this release, or its number alone: steps of tests go on where ours end,
+ * wherever that is. The newest of this release is number 0.
+ */
+export function later(nth: number, what?: string): string {
+  const number = String(shippedCount - 1 + nth).padStart(4, '0');
+  return what === undefined ? number : `${number}_${what}`;
+}
+
 /** Steps of every kind that there may be after those of this release. */
 export const furtherSteps: Readonly<Record<string, Ways>> = {
-  '0001_add_nickname_to_users': [
+  [later(1, 'add_nickname_to_users')]: [
     `ALTER TABLE "rolecall"."users" ADD COLUMN "nickname" text COLLATE "C";`,
     `ALTER TABLE "rolecall"."users" DROP COLUMN "nickname";`,
   ],
-  '0002_create_teams': [
+  [later(2, 'create_teams')]: [
     `CREATE TABLE "rolecall"."teams" (
 	"pk" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
 	"name" text NOT NULL,
@@ -103,13 +114,13 @@ CREATE TABLE "rolecall"."team_members" (
 INSERT INTO "rolecall"."teams" ("name") VALUES ('everybody; nobody'), ('it''s us');`,
     `DROP TABLE "rolecall"."team_members"; DROP TABLE "rolecall"."teams";`,
   ],
-  '0003_index_users_by_nickname': [
+  [later(3, 'index_users_by_nickname')]: [
     `-- rolecall: no transaction
 CREATE INDEX CONCURRENTLY "users_nickname_index" ON "rolecall"."users" USING btree ("nickname");`,
     `-- rolecall: no transaction
 DROP INDEX CONCURRENTLY "rolecall"."users_nickname_index";`,
   ],
-  '0004_protect_teams': [
+  [later(4, 'protect_teams')]: [
     `CREATE TYPE "rolecall"."team_kind" AS ENUM ('closed', 'open');
 ALTER TABLE "rolecall"."teams" ADD COLUMN "kind" "rolecall"."team_kind" DEFAULT 'open' NOT NULL;
 CREATE FUNCTION "rolecall"."count_member"() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $body$

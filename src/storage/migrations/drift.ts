@@ -5,7 +5,7 @@ import type { Step } from './steps.ts';
 export interface Drift {
   readonly object: string;
   readonly fault: 'missing' | 'changed' | 'unexpected';
-  /** The step that made the object as it should be; null for what no step makes. */
+  /** The step that made what is missing, or that made what is changed as it should be; null for what no step makes. */
   readonly step: string | null;
   readonly expected: string | null;
   readonly found: string | null;
@@ -26,7 +26,7 @@ export function findDrift(applied: readonly Step[], live: readonly CatalogObject
     const [wanted, seen] = [expected.get(name) ?? null, found.get(name) ?? null];
     if (wanted === seen) continue;
     const fault = seen === null ? 'missing' : wanted === null ? 'unexpected' : 'changed';
-    const step = wanted === null ? null : stepThatMade(applied, { name, definition: wanted });
+    const step = wanted === null ? null : stepThatMade(applied, name, fault === 'changed' ? wanted : null);
     drifts.push({ object: name, fault, step, expected: wanted, found: seen });
   }
   const tables = drifts.filter(({ object, fault }) => object.startsWith('table ') && fault !== 'changed');
@@ -58,11 +58,11 @@ function expectedAfter(step: Step | undefined, live: readonly CatalogObject[]): 
   return withRoles ? [...step.catalog, ...step.roleGrants] : step.catalog;
 }
 
-/** The first of the newest steps in a row that all promise the object in this form. */
-function stepThatMade(applied: readonly Step[], object: CatalogObject): string | null {
+/** The first of the newest steps in a row that all promise the object, in this form or, for null, in any. */
+function stepThatMade(applied: readonly Step[], object: string, form: string | null): string | null {
   const promises = (step: Step) =>
     [...(step.catalog ?? []), ...step.roleGrants].some(
-      ({ name, definition }) => name === object.name && definition === object.definition,
+      ({ name, definition }) => name === object && (form === null || definition === form),
     );
   const before = applied.findLastIndex((step) => !promises(step));
   return applied[before + 1]?.name ?? null;

@@ -1,6 +1,7 @@
 import { RolecallError } from '../../domain/errors.ts';
 import type { Sql } from '../database.ts';
 import type { Step } from './steps.ts';
+import { lacksRights } from './troubleshooting.ts';
 
 /** A step that has run: its row was committed together with what it did. */
 export interface LedgerRow {
@@ -12,16 +13,29 @@ export interface LedgerRow {
   readonly appliedAt: string;
 }
 
-/** What has run, in order; nothing if the ledger's own table is not there yet. */
+/**
+ * What has run, in order; nothing if the ledger's own table is not there yet. Throws `migration_refused` when its policies
+ * may be hiding it from this database user: a ledger that looks empty would have every step run again.
+ */
 export async function readLedger(sql: Sql): Promise<readonly LedgerRow[]> {
   const [found] = await sql<
     { exists: boolean }[]
   >`select to_regclass('rolecall.migrations') is not null as exists`;
   if (!found?.exists) return [];
-  return sql<LedgerRow[]>`
+  const rows = await sql<LedgerRow[]>`
     select position, name, hash, down_hash as "downHash",
       to_char(applied_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "appliedAt"
     from rolecall.migrations order by position`;
+  if (rows.length === 0 && (await mayBeHidden(sql)))
+    throw lacksRights('the policies of table rolecall.migrations hide its rows');
+  return rows;
+}
+
+async function mayBeHidden(sql: Sql): Promise<boolean> {
+  const [row] = await sql<{ hidden: boolean }[]>`
+    select row_security_active(oid) and not pg_has_role(relowner, 'USAGE') as hidden
+    from pg_class where oid = 'rolecall.migrations'::regclass`;
+  return row?.hidden ?? false;
 }
 
 /**

@@ -1,7 +1,14 @@
 import { RolecallError } from '../../domain/errors.ts';
 import { type Json, sealEntry } from '../../domain/journal-entries.ts';
 import type { Sql } from '../database.ts';
-import { isSealedWith, lockRevision, revisionChannel } from '../journal.ts';
+import { insertEpoch } from '../epochs.ts';
+import {
+  appendJournal,
+  isSealedWith,
+  type LockedRevision,
+  lockRevision,
+  revisionChannel,
+} from '../journal.ts';
 
 /** Puts what was done into the journal as the next revision, once. Does nothing where nobody has written yet. */
 export type Recorder = (done: { readonly [member: string]: Json }) => Promise<void>;
@@ -30,8 +37,10 @@ export async function openRecorder(sql: Sql, journalKey: string | undefined): Pr
       'the journal was sealed with another ROLECALL_JOURNAL_KEY: use that one',
     );
   return async (after) => {
-    const { time, journalHead, epoch } = locked;
-    const revision = locked.value + 1;
+    const { time, journalHead, epoch, value } = locked.isSameIncarnation
+      ? locked
+      : await beginEpoch(sql, journalKey, locked);
+    const revision = value + 1;
     const nobody = { actorPk: null, credentialPk: null, userPk: null, rolePk: null, permissionPk: null };
     const what = {
       kind: 'schema_changed',
@@ -53,4 +62,17 @@ export async function openRecorder(sql: Sql, journalKey: string | undefined): Pr
       )
       select pg_notify(${revisionChannel}, ${`${epoch}-${revision}`})`;
   };
+}
+
+/**
+ * A restored database goes on with an epoch of its own, whatever is written first: the revision that this would be may
+ * have been another one in the history that was lost.
+ */
+async function beginEpoch(sql: Sql, journalKey: string, locked: LockedRevision): Promise<LockedRevision> {
+  const begun = await insertEpoch(sql, locked.value);
+  const by = { actor: { kind: 'operator' }, requestId: null } as const;
+  await appendJournal(sql, journalKey, { ...locked, epoch: begun }, by, [
+    { kind: 'epoch_began', before: { epoch: locked.epoch }, after: { epoch: begun } },
+  ]);
+  return lockRevision(sql);
 }

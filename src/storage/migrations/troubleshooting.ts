@@ -18,6 +18,11 @@ const isMissing: Advice = {
   next: '`rolecall migrate verify` names what is missing and the step that made it; put it back as it was, or restore a backup',
 };
 
+const mayNot: Advice = {
+  cause: 'the database user of DATABASE_URL may not do this',
+  next: 'migrate as the owner of schema rolecall (`create schema rolecall authorization …` suffices to begin with)',
+};
+
 /** What each SQLSTATE means for a step; the rest speaks for itself. */
 const advice: Readonly<Record<string, Advice>> = {
   '42P07': standsInTheWay,
@@ -50,10 +55,7 @@ const advice: Readonly<Record<string, Advice>> = {
     cause: 'something that Rolecall did not make is built on it; it is never dropped along',
     next: 'see what is named above; drop or move it yourself if you own it, then run the same command again',
   },
-  '42501': {
-    cause: 'the database user of DATABASE_URL may not do this',
-    next: 'migrate as the owner of schema rolecall (`create schema rolecall authorization …` suffices to begin with)',
-  },
+  '42501': mayNot,
   '0A000': {
     cause: 'this PostgreSQL cannot do it; Rolecall runs on 15 to 18',
     next: '`select version()` tells which one it is',
@@ -69,11 +71,14 @@ export function explainSession(error: unknown, url: string): RolecallError {
       `the database at ${new URL(url).host} does not answer (${stateOf(error)}): see that the server runs there and that DATABASE_URL names it`,
       { cause: error },
     );
-  const known = stateOf(error) === '42501' ? advice['42501'] : undefined;
-  if (!known) return toRolecallError(error);
-  const reason = error instanceof Error ? error.message : String(error);
-  return new RolecallError('migration_refused', `${reason}\nCause: ${known.cause}.\nNext: ${known.next}.`, {
-    cause: error,
+  if (stateOf(error) !== '42501') return toRolecallError(error);
+  return lacksRights(error instanceof Error ? error.message : String(error), error);
+}
+
+/** That the database user of `DATABASE_URL` is not the one to migrate as. */
+export function lacksRights(reason: string, cause?: unknown): RolecallError {
+  return new RolecallError('migration_refused', `${reason}\nCause: ${mayNot.cause}.\nNext: ${mayNot.next}.`, {
+    cause,
   });
 }
 

@@ -37,14 +37,16 @@ interface Row {
 
 /**
  * Reads the rows that decide, and the revision they belong to, in one statement and so on one snapshot. Rows come as
- * they are, expired and withheld ones too: what they mean is decided in `domain/decision` only.
+ * they are, expired and withheld ones too: what they mean is decided in `domain/decision` only. What is reached is handed
+ * on as arrays, because nobody can estimate a recursion and the plan must not scan every edge there is for a few.
  */
 export async function loadFacts(sql: Sql, wanted: FactsWanted): Promise<Facts> {
   const { roles = [], permissions } = wanted;
+  const isAsked = permissions === null ? sql`true` : sql`slug = any(${[...permissions]}::text[])`;
   const [row] = await sql<[Row]>`
-    with recursive people as (
+    with recursive people as materialized (
       select pk, id, active from rolecall.users where id = any(${[...wanted.users]}::text[])
-    ), given as (
+    ), given as materialized (
       select people.id as user, role_pk, scope, starts_at, expires_at
       from people join rolecall.user_roles on user_pk = people.pk
     ), reached (pk) as (
@@ -53,15 +55,14 @@ export async function loadFacts(sql: Sql, wanted: FactsWanted): Promise<Facts> {
         union select pk from rolecall.roles where key = any(${[...roles]}::text[])
       ) as named
       union select included_pk from reached join rolecall.role_includes on role_pk = reached.pk
-    ), asked as (
-      select pk, slug, retired_at from rolecall.permissions
-      where ${permissions === null ? sql`true` : sql`slug = any(${[...permissions]}::text[])`}
-    ), edges as (
-      select role_pk, asked.slug, asked.retired_at, withheld
-      from reached join rolecall.role_permissions on role_pk = reached.pk join asked on asked.pk = permission_pk
-    ), excepted as (
-      select people.id as user, asked.slug, asked.retired_at, effect, scope, starts_at, expires_at
-      from people join rolecall.user_permissions on user_pk = people.pk join asked on asked.pk = permission_pk
+    ), edges as materialized (
+      select role_pk, slug, retired_at, withheld
+      from rolecall.role_permissions join rolecall.permissions on permissions.pk = permission_pk
+      where role_pk = any(array(select pk from reached)) and ${isAsked}
+    ), excepted as materialized (
+      select people.id as user, slug, retired_at, effect, scope, starts_at, expires_at
+      from people join rolecall.user_permissions on user_pk = people.pk
+      join rolecall.permissions on permissions.pk = permission_pk where ${isAsked}
     )
     select
       (select json_build_object('epoch', epoch, 'value', value) from rolecall.revision) as head,
@@ -78,13 +79,14 @@ export async function loadFacts(sql: Sql, wanted: FactsWanted): Promise<Facts> {
         from excepted) as exceptions,
       (select coalesce(json_agg(json_build_object('role', holder.key, 'included', included.key, 'withheld', withheld)),
           '[]')
-        from reached join rolecall.role_includes on role_pk = reached.pk
+        from rolecall.role_includes
         join rolecall.roles as holder on holder.pk = role_pk
-        join rolecall.roles as included on included.pk = included_pk) as includes,
+        join rolecall.roles as included on included.pk = included_pk
+        where role_pk = any(array(select pk from reached))) as includes,
       (select coalesce(json_agg(json_build_object('role', key, 'permission', slug, 'withheld', withheld)), '[]')
         from edges join rolecall.roles on pk = role_pk) as edges,
       (select coalesce(json_agg(slug), '[]') from (
-          select slug, retired_at from asked where ${permissions !== null}
+          select slug, retired_at from rolecall.permissions where ${permissions !== null} and ${isAsked}
           union select slug, retired_at from edges
           union select slug, retired_at from excepted
         ) as mentioned where retired_at is null) as registered`;
