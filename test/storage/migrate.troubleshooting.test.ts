@@ -135,19 +135,19 @@ describe('a step that fails with', () => {
       [later(1, 'add_things')]: ['CREATE TABLE rolecall.things ()', 'DROP TABLE rolecall.things'],
     });
     const url = Object.assign(new URL(database.url), { username: role, password: 'guest' }).href;
-    const refused = migrateUp({ url, steps: await shop.steps(), journalKey: testJournalKey });
-    await expect(refused).rejects.toMatchObject({
-      code: 'migration_refused',
-      message: expect.stringMatching(/revision\nCause: the database user of DATABASE_URL may not/) as string,
-    });
-    await sql.unsafe(`grant update on rolecall.revision to ${role}`);
-    const again = migrateUp({ url, steps: await shop.steps(), journalKey: testJournalKey });
-    await expect(again).rejects.toMatchObject({
+    const up = async () => migrateUp({ url, steps: await shop.steps(), journalKey: testJournalKey });
+    const refusal = (place: string) => ({
       code: 'migration_refused',
       message: expect.stringMatching(
-        /42501\)\nCause: the database user of DATABASE_URL may not do this/,
+        `${place}\nCause: the database user of DATABASE_URL may not do this`,
       ) as string,
     });
+    // Else the ledger would look empty to it, and every step would run again.
+    await expect(up()).rejects.toMatchObject(refusal('policies of table rolecall.migrations hide its rows'));
+    await sql.unsafe(`alter role ${role} bypassrls`);
+    await expect(up()).rejects.toMatchObject(refusal('revision'));
+    await sql.unsafe(`grant update on rolecall.revision to ${role}`);
+    await expect(up()).rejects.toMatchObject(refusal(`add_things.*\\(SQLSTATE 42501\\)`));
     await sql.unsafe(`drop owned by ${role}; drop role ${role}`);
     await shop.remove();
   });

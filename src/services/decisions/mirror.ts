@@ -1,6 +1,7 @@
 import { Catalogue } from '../../domain/decision/catalogue.ts';
 import { changesEverything } from '../../domain/journal-entries.ts';
 import type { Epoch, Revision } from '../../domain/revisions.ts';
+import { unavailable } from '../../storage/deadline.ts';
 import type { Change, Changes, Known } from '../../storage/read-models/changes.ts';
 import { shareReads } from './shared-read.ts';
 
@@ -53,11 +54,23 @@ export class Mirror {
     return this.#snapshot?.revision.value ?? 0;
   }
 
-  /** Moves up to a revision that was read, or beyond. */
+  /**
+   * Moves up to a revision that was read, or beyond. Throws `unavailable` if the server that is read has not come as far:
+   * after a failover its connections and those of the head may lead to different ones for a while.
+   */
   async reach(revision: Revision): Promise<void> {
-    if (this.#snapshot && !isBehind(this.#snapshot.revision, revision)) return;
-    if (!this.#wanted || isBehind(this.#wanted, revision)) this.#wanted = revision;
+    const present = this.#snapshot?.revision;
+    if (present?.epoch === revision.epoch && present.value >= revision.value) return;
+    const { epoch, value } = this.#wanted ?? {};
+    if (epoch !== revision.epoch || (value ?? 0) < revision.value) this.#wanted = revision;
     await this.#advance();
+    if (!this.#hasCome(revision)) throw unavailable('the server that is read lacks the newest changes');
+  }
+
+  #hasCome({ epoch, value }: Revision): boolean {
+    const { revision: present, epochs = [] } = this.#snapshot ?? {};
+    if (present?.epoch === epoch) return present.value >= value;
+    return epochs.some(({ id }) => id === epoch);
   }
 
   /** Whether something about a user, read at `revision`, may not be what it was. A null user stands for any new one. */
@@ -96,9 +109,4 @@ export class Mirror {
     const forgotten = all[all.length - mostRemembered - 1];
     if (forgotten) this.#rememberedFrom = forgotten.revision;
   }
-}
-
-/** Whether a copy at `present` lacks what `wanted` has; of another epoch, it has nothing of it. */
-function isBehind(present: Revision, wanted: Revision): boolean {
-  return present.epoch !== wanted.epoch || present.value < wanted.value;
 }
