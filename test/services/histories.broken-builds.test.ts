@@ -4,7 +4,7 @@ import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
 import { playHistory } from '../support/history.ts';
 import type { Step } from '../support/history-commands.ts';
 import { histories } from '../support/history-draws.ts';
-import type { Build } from '../support/history-stage.ts';
+import { type Build, buildOf } from '../support/replicas.ts';
 
 /** Always the same histories, so that it is known which of them finds what. */
 const drawn = fc.sample(histories, { seed: 60, numRuns: 60 });
@@ -299,9 +299,7 @@ it.concurrent.for(Object.entries(breakages))(
   { timeout: 900_000 },
   async ([, breakage], { annotate, expect }) => {
     const finding = await withBrokenBuild(breakage, async (load) => {
-      const { openRuntime } = await load<Pick<Build, 'openRuntime'>>('runtime.ts');
-      const { buildServer } = await load<Pick<Build, 'buildServer'>>('http/server.ts');
-      return firstFinding({ openRuntime, buildServer });
+      return firstFinding(await buildOf(load));
     });
     expect(finding).toBeDefined();
     if (finding === undefined) return;
@@ -320,7 +318,7 @@ interface Finding {
 async function firstFinding(build: Build): Promise<Finding | undefined> {
   for (const [index, history] of tried.entries())
     try {
-      await playHistory(history, build);
+      await playHistory(history, { build });
     } catch (error) {
       return { played: index + 1, history, what: (error as Error).message };
     }

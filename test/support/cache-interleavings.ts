@@ -88,7 +88,7 @@ async function replay(build: CacheBuild, order: readonly Happening[]) {
       const from = known?.revision.value ?? at;
       const changes = Array.from({ length: at - from }, (_, index) => ({
         revision: from + index + 1,
-        kind: 'role_granted' as const,
+        kind: 'grant_set' as const,
         userPk,
       }));
       const empty = { registered: [], includes: [], edges: [] };

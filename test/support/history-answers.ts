@@ -30,17 +30,17 @@ export async function checkAnswers(
     checkDecisions(stage, world, head, [touched]),
     checkPermissions(stage, world, head, tags, ask),
     checkScopes(stage, world, head, ask),
-    checkKey(stage, world, world.keys.at(-1), ask),
+    checkKey(stage, world, head, world.keys.at(-1), ask),
   ]);
 }
 
 /** Asks about everybody, everything, everywhere, and compares what is stored as far as it can be read. */
 export async function checkEverything(stage: Stage, world: HistoryWorld, head: string): Promise<void> {
   await checkDecisions(stage, world, head, users);
-  for (const user of world.users.keys()) await checkHoldings(stage, world, user);
+  for (const user of world.users.keys()) await checkHoldings(stage, world, head, user);
   for (const role of roles) await checkRole(stage, world, role);
   const about = { user: 'root', permission: 'h.view', scope: 'org/acme' };
-  for (const key of world.keys) await checkKey(stage, world, key, about);
+  for (const key of world.keys) await checkKey(stage, world, head, key, about);
 }
 
 async function checkDecision(
@@ -49,7 +49,7 @@ async function checkDecision(
   head: string,
   question: Question,
 ): Promise<void> {
-  const payload = { ...question, atLeast: head };
+  const payload = { ...question, ...stage.asOf(head) };
   const answer = await stage.request({ method: 'POST', url: '/authorize', payload });
   same(`POST /authorize ${JSON.stringify(payload)}`, answer.body, {
     ...decisionOn(world, question),
@@ -69,7 +69,7 @@ async function checkDecisions(
   const answer = await stage.request({
     method: 'POST',
     url: '/authorize/batch',
-    payload: { checks, atLeast: head },
+    payload: { checks, ...stage.asOf(head) },
   });
   sameInPart('POST /authorize/batch', answer, { status: 200, body: { revision: head } });
   const { results } = answer.body as { results: readonly unknown[] };
@@ -96,7 +96,7 @@ async function checkPermissions(
   const known = tags.get(place);
   const headers = known ? { 'if-none-match': known.tag } : {};
   const url = `/users/${encodeURIComponent(user)}/permissions`;
-  const answer = await stage.request({ method: 'GET', url, query: { scope, atLeast: head }, headers });
+  const answer = await stage.request({ method: 'GET', url, query: { scope, ...stage.asOf(head) }, headers });
   const what = `GET ${url} in "${scope}"`;
   if (!world.users.has(user))
     return sameInPart(what, answer, { status: 404, body: { code: 'unknown_user' } });
@@ -140,7 +140,7 @@ async function checkScopes(
   { user, permission }: Question,
 ): Promise<void> {
   const url = `/users/${encodeURIComponent(user)}/scopes`;
-  const answer = await stage.request({ method: 'GET', url, query: { permission, atLeast: head } });
+  const answer = await stage.request({ method: 'GET', url, query: { permission, ...stage.asOf(head) } });
   const what = `GET ${url} of ${permission}`;
   if (!world.users.has(user))
     return sameInPart(what, answer, { status: 404, body: { code: 'unknown_user' } });
@@ -162,16 +162,21 @@ async function checkScopes(
 async function checkKey(
   stage: Stage,
   world: HistoryWorld,
+  head: string,
   key: HistoryKey | undefined,
   about: Question,
 ): Promise<void> {
   if (key?.secret === undefined) return;
   const { user, narrowedTo, state, secret } = key;
+  const { permission, scope } = about;
   const own = await stage.request(
-    { method: 'POST', url: '/authorize', payload: { permission: about.permission, scope: about.scope } },
+    { method: 'POST', url: '/authorize', payload: { permission, scope, ...stage.asOf(head) } },
     secret,
   );
-  const other = await stage.request({ method: 'POST', url: '/authorize', payload: about }, secret);
+  const other = await stage.request(
+    { method: 'POST', url: '/authorize', payload: { ...about, ...stage.asOf(head) } },
+    secret,
+  );
   const isLetIn = state === 'good' && world.users.get(user)?.active === true;
   const refusal = (status: number, code: string) => ({ status, body: { code } });
   const decided = (question: Question) => ({ status: 200, body: decisionOn(world, question) });
@@ -189,7 +194,7 @@ async function checkKey(
   sameInPart(`${who} about ${about.user}`, other, mayAsk ? decided(about) : refusal(403, 'forbidden'));
 }
 
-async function checkHoldings(stage: Stage, world: HistoryWorld, user: string): Promise<void> {
+async function checkHoldings(stage: Stage, world: HistoryWorld, head: string, user: string): Promise<void> {
   const at = `/users/${encodeURIComponent(user)}`;
   const grants = await stage.request({ method: 'GET', url: `${at}/roles` });
   const exceptions = await stage.request({ method: 'GET', url: `${at}/exceptions` });
@@ -201,7 +206,7 @@ async function checkHoldings(stage: Stage, world: HistoryWorld, user: string): P
   sameInPart(`GET ${at}/roles`, grants.body, { data: heldRoles.map((grant) => shownGrant(user, grant)) });
   const due = heldExceptions.map((exception) => shownException(user, exception));
   sameInPart(`GET ${at}/exceptions`, exceptions.body, { data: due });
-  const anything = await stage.request({ method: 'GET', url: `${at}/scopes` });
+  const anything = await stage.request({ method: 'GET', url: `${at}/scopes`, query: stage.asOf(head) });
   const heldAt = distinct([...heldRoles, ...heldExceptions].map((each) => each.scope));
   const where = heldAt.filter((scope) => referencePermissions(world, user, scope, Date.now()).length > 0);
   sameInPart(`GET ${at}/scopes`, anything.body, { permission: null, scopes: where, denied: [] });

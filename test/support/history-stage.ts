@@ -1,78 +1,48 @@
 /** Where a random history plays: the whole service on a database of its own, and the world as it is at the beginning. */
-import type { FastifyInstance, InjectOptions } from 'fastify';
-import { pino } from 'pino';
-import postgres from 'postgres';
-import { loadConfig } from '../../src/config/config.ts';
-import type { RoleKey, UserId } from '../../src/domain/ids.ts';
-import { buildServer } from '../../src/http/server.ts';
-import { openRuntime } from '../../src/runtime.ts';
-import { operatorCall } from '../../src/services/call.ts';
-import { createTestDatabase } from './database.ts';
+import type { InjectOptions } from 'fastify';
+import type postgres from 'postgres';
 import type { HistoryUser, HistoryWorld } from './history-world.ts';
-import { openTestRuntime, testJournalKey } from './runtime.ts';
-
-/** What a build is made of, the sound one or a broken one. */
-export interface Build {
-  readonly openRuntime: typeof openRuntime;
-  readonly buildServer: typeof buildServer;
-}
+import { type Answer, type Build, soundBuild, startReplicas } from './replicas.ts';
 
 export interface Stage {
-  /** The answer to a request, by `root` if no other key is named. */
+  /** The answer to a request, by `root` if no other key is named. Of several replicas, each answers in its turn. */
   request(options: InjectOptions, key?: string): Promise<Answer>;
+  /** What a question says so that its answer is as of this revision: nothing, where every answer is. */
+  asOf(revision: string): { readonly atLeast?: string };
   /** Past the service, to see what is stored. */
   readonly sql: postgres.Sql;
   close(): Promise<void>;
 }
 
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, unknown>>;
-  /** Null if there is none. */
-  readonly body: unknown;
+export interface StageOptions {
+  readonly build?: Build;
+  readonly replicas?: number;
+  /** Whether every question names the revision that it must have, and nothing else keeps its answer current. */
+  readonly byRevision?: boolean;
 }
 
-export const soundBuild: Build = { openRuntime, buildServer };
+/** A replica that is asked for nothing else answers for a minute from what it has. */
+const longLease = { ROLECALL_FRESHNESS: 'lease', ROLECALL_LEASE_MS: '60000' };
 
 /** `root` is made by the sound build, whichever is tried: a history begins where administrators begin. */
-export async function openStage(build: Build): Promise<Stage> {
-  const database = await createTestDatabase();
-  const sql = postgres(database.url, { max: 1, onnotice: () => {} });
+export async function openStage(options: StageOptions): Promise<Stage> {
+  const { build = soundBuild, replicas: count = 1, byRevision = false } = options;
+  const { replicas, sql, close } = await startReplicas(count, {
+    build,
+    variables: byRevision ? longLease : {},
+  });
   await addSiteLayer(sql);
-  const adminKey = await makeRoot(database.url);
-  const environment = {
-    DATABASE_URL: database.url,
-    ROLECALL_JOURNAL_KEY: testJournalKey,
-    ROLECALL_POOL_SIZE: '3',
-    ROLECALL_REQUEST_TIMEOUT_MS: '20000',
-  };
-  const logger = pino({ level: 'silent' });
-  const runtime = await build.openRuntime(loadConfig(['database', 'journalKey'], environment), logger);
-  const app = await build.buildServer(runtime, { version: '0.0.0-test', requestTimeoutMs: 20_000, logger });
-  await app.ready();
+  let turn = 0;
   return {
     sql,
-    request: (options, key = adminKey) => answerOf(app, options, key),
-    async close() {
-      await app.close();
-      await runtime.close();
-      await sql.end();
-      await database.drop();
+    request: (asked, key) => {
+      const [replica] = replicas.slice(turn++ % count);
+      if (!replica) throw new Error('there is no replica');
+      return replica.request(asked, key);
     },
+    asOf: (revision) => (byRevision ? { atLeast: revision } : {}),
+    close,
   };
-}
-
-async function answerOf(app: FastifyInstance, options: InjectOptions, key: string): Promise<Answer> {
-  const headers = { authorization: `Bearer ${key}`, ...options.headers };
-  const { statusCode, headers: sent, payload } = await app.inject({ ...options, headers });
-  return { status: statusCode, headers: sent, body: payload === '' ? null : JSON.parse(payload) };
-}
-
-async function makeRoot(url: string): Promise<string> {
-  const runtime = await openTestRuntime(url, { ROLECALL_POOL_SIZE: '1' });
-  const made = await runtime.apiKeys.provision(operatorCall(20_000), 'root' as UserId, 'admin' as RoleKey);
-  await runtime.close();
-  return made.value.key as string;
 }
 
 /** A second layer, which gives what the first gives too, and withholds: stored as no file can say it yet. */

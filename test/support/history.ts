@@ -7,10 +7,11 @@ import { type Step, scopes } from './history-commands.ts';
 import { same, sameInPart } from './history-compare.ts';
 import { checkJournal, type Recorded } from './history-journal.ts';
 import { type Foretold, foretell } from './history-rules.ts';
-import { type Answer, type Build, openStage, readWorld, type Stage, soundBuild } from './history-stage.ts';
+import { openStage, readWorld, type Stage, type StageOptions } from './history-stage.ts';
 import { requestOf, type WriteRequest } from './history-wire.ts';
 import type { HistoryKey, HistoryWorld } from './history-world.ts';
 import { referenceDecision } from './reference-model.ts';
+import type { Answer } from './replicas.ts';
 
 /** A history under way. */
 interface Play {
@@ -23,8 +24,8 @@ interface Play {
 }
 
 /** Plays a history from the beginning on a database of its own. Throws at the first answer that the model does not give. */
-export async function playHistory(history: readonly Step[], build: Build = soundBuild): Promise<void> {
-  const stage = await openStage(build);
+export async function playHistory(history: readonly Step[], options: StageOptions = {}): Promise<void> {
+  const stage = await openStage(options);
   try {
     const play = await begin(stage);
     const from = play.revision;

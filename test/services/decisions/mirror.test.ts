@@ -30,7 +30,7 @@ beforeEach(async () => {
   forgotten = [];
 });
 
-const granted = (revision: number, userPk: number): Change => ({ revision, kind: 'role_granted', userPk });
+const granted = (revision: number, userPk: number): Change => ({ revision, kind: 'grant_set', userPk });
 const created = (revision: number, userPk: number): Change => ({ revision, kind: 'user_created', userPk });
 
 async function advance(value: number, changes: readonly Change[]): Promise<void> {

@@ -1,0 +1,62 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { withBrokenBuild } from '../support/broken-build.ts';
+import { brokenFreshness, type Reason } from '../support/broken-freshness.ts';
+import { playHistory } from '../support/history.ts';
+import type { Step } from '../support/history-commands.ts';
+import { histories } from '../support/history-draws.ts';
+import { long, summarize } from '../support/long-run.ts';
+import { buildOf } from '../support/replicas.ts';
+
+const numberOfHistories = long ? 1_000 : 10;
+const replicas = 3;
+
+// Each command and each question goes to the next replica: what is written at one is asked at the others.
+describe.concurrent('of three replicas, whichever is asked answers as the model does', () => {
+  it.for([
+    ['of the newest revision', false],
+    ['of the revision that the question names', true],
+  ] as const)('%s (C-14)', { timeout: 3_600_000 }, async ([, byRevision]) => {
+    let steps = 0;
+    const plays = fc.asyncProperty(histories, async (history) => {
+      steps += history.length;
+      await playHistory(history, { replicas, byRevision });
+    });
+    await fc.assert(plays, { numRuns: numberOfHistories });
+    summarize(`C-14, three replicas, ${byRevision ? '`atLeast`' : '`latest`'}`, {
+      histories: numberOfHistories,
+      steps,
+      disagreements: 0,
+    });
+  });
+});
+
+/** Always the same histories, so that a breakage is found or not, and not now and then. */
+const tried = fc.sample(histories, { seed: 7, numRuns: 15 });
+
+describe.concurrent('three replicas are found out of a build in which', () => {
+  const cases: readonly (readonly [Reason, boolean])[] = [
+    ['only notifications bring what is new', false],
+    ['a revision read before the request came is good enough', false],
+    ['what the journal names is kept', false],
+    ['what the journal names is kept', true],
+    ['who was not there is not there for good', false],
+    ['the revision that was asked for is not waited for', true],
+    ['the catalogue is kept when roles change', false],
+  ];
+  it.for(cases)('%s (named revision: %s)', { timeout: 300_000 }, async ([reason, byRevision]) => {
+    const found = await withBrokenBuild(brokenFreshness[reason], async (load) => {
+      const build = await buildOf(load);
+      for (const history of tried)
+        try {
+          await playHistory(history, { build, replicas, byRevision });
+        } catch (error) {
+          return { history, error };
+        }
+      return undefined;
+    });
+    expect(found).toBeDefined();
+    const history: readonly Step[] = found?.history ?? [];
+    await playHistory(history, { replicas, byRevision });
+  });
+});
