@@ -5,10 +5,21 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 export interface ChaosProxy {
   /** The server's URL with the proxy in its place. */
   readonly url: string;
-  /** Stops forwarding and keeps every socket open. Connections that are open now stay dead, half-open, for good. */
-  blackhole(): void;
-  /** Forwards what connects from now on. */
+  /**
+   * Stops forwarding, or only what one side says, and keeps every socket open. Connections that are open now stay dead,
+   * half-open, for good. Of an application that is named, only its connections, and only those that are open now.
+   */
+  blackhole(options?: { readonly of?: Side; readonly application?: string }): void;
+  /** Holds back what the server says for so long. */
+  delay(milliseconds: number): void;
+  /** Cuts all connections, the clients' end with a reset. */
+  reset(): void;
+  /** Cuts all connections and takes no new ones. */
+  refuse(): void;
+  /** Forwards what connects from now on, without delay. */
   heal(): void;
+  /** Leads what connects from now on to another server; what is open stays where it is. */
+  leadTo(target: string): void;
   /**
    * Swallows the next message of the server that has this type and holds this text, and cuts that connection.
    * `('C', 'COMMIT')` is the reply to a COMMIT that the server has carried out. Resolves when it is cut.
@@ -16,38 +27,58 @@ export interface ChaosProxy {
   cutBefore(type: string, text: string): Promise<void>;
   /** Cuts every connection, and tells, once the server has sent that many messages of this type over all of them. */
   cutAfter(type: string, count: number, sprung: () => void): void;
+  /** Connections that are open now, of one application or of all. */
+  connections(application?: string): number;
   close(): Promise<void>;
 }
 
+type Side = 'client' | 'server';
+
+/** What becomes of what either side says. */
+interface Weather {
+  client: boolean;
+  server: boolean;
+}
+
+interface Connection {
+  readonly client: Socket;
+  readonly upstream: Socket;
+  weather: Weather;
+  /** The first message of the client, which names the application. */
+  startup: string;
+}
+
 export async function startChaosProxy(target: string): Promise<ChaosProxy> {
-  const { hostname, port } = new URL(target);
-  const sockets = new Set<Socket>();
-  let weather = { open: true };
+  let server = new URL(target);
+  const open = new Set<Connection>();
+  let weather: Weather = { client: true, server: true };
+  let isRefusing = false;
+  let delayMs = 0;
   let trap: { readonly type: string; readonly text: string; readonly sprung: () => void } | undefined;
 
   let countdown: { readonly type: string; left: number; readonly sprung: () => void } | undefined;
 
-  const server = createServer((client) => {
-    const way = weather;
-    const upstream = connect({ port: Number(port), host: hostname, noDelay: true });
-    const hangUp = () => {
-      client.destroy();
-      upstream.destroy();
-    };
+  const listener = createServer((client) => {
+    if (isRefusing) return void client.resetAndDestroy();
+    const upstream = connect({ port: Number(server.port), host: server.hostname, noDelay: true });
+    const connection: Connection = { client, upstream, weather, startup: '' };
+    open.add(connection);
     for (const socket of [client.setNoDelay(), upstream]) {
-      sockets.add(socket);
       socket.on('error', () => {});
       socket.on('close', () => {
-        sockets.delete(socket);
-        if (way.open) hangUp();
+        if (connection.weather.client && connection.weather.server) hangUp(connection);
+        if (client.destroyed) open.delete(connection);
       });
     }
-    client.on('data', (bytes) => way.open && upstream.write(bytes));
+    client.on('data', (bytes) => {
+      connection.startup ||= bytes.toString('latin1');
+      if (connection.weather.client && !upstream.destroyed) upstream.write(bytes);
+    });
     const read = openMessageReader();
     upstream.on('data', (bytes) => {
       for (const message of read(bytes)) {
         if (trap && message[0] === trap.type.charCodeAt(0) && message.includes(trap.text)) {
-          hangUp();
+          hangUp(connection);
           trap.sprung();
           trap = undefined;
           return;
@@ -57,26 +88,52 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
           if (countdown.left <= 0) {
             countdown.sprung();
             countdown = undefined;
-            for (const socket of sockets) socket.destroy();
+            for (const each of open) hangUp(each);
             return;
           }
         }
-        if (way.open && !client.destroyed) client.write(message);
+        if (delayMs > 0) setTimeout(() => pass(connection, message), delayMs);
+        else pass(connection, message);
       }
     });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  listener.listen(0, '127.0.0.1');
+  await once(listener, 'listening');
 
   const url = new URL(target);
-  url.host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  url.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
+  const of = (application: string) => [...open].filter(({ startup }) => startup.includes(application));
+  const cutAll = () => {
+    for (const { client, upstream } of open) {
+      client.resetAndDestroy();
+      upstream.destroy();
+    }
+  };
   return {
     url: url.href,
-    blackhole() {
-      weather.open = false;
+    blackhole({ of: side, application } = {}) {
+      const next = { client: side === 'server', server: side === 'client' };
+      if (application !== undefined) for (const connection of of(application)) connection.weather = next;
+      else {
+        for (const connection of open) connection.weather = next;
+        weather = next;
+      }
+    },
+    delay(milliseconds) {
+      delayMs = milliseconds;
+    },
+    reset: cutAll,
+    refuse() {
+      isRefusing = true;
+      cutAll();
     },
     heal() {
-      weather = { open: true };
+      weather = { client: true, server: true };
+      isRefusing = false;
+      delayMs = 0;
+    },
+    leadTo(other) {
+      server = new URL(other);
     },
     cutBefore: (type, text) =>
       new Promise((resolve) => {
@@ -85,12 +142,22 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
     cutAfter(type, count, sprung) {
       countdown = { type, left: count, sprung };
     },
+    connections: (application = '') => of(application).length,
     async close() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-      await once(server, 'close');
+      for (const connection of open) hangUp(connection);
+      listener.close();
+      await once(listener, 'close');
     },
   };
+}
+
+function hangUp({ client, upstream }: Connection): void {
+  client.destroy();
+  upstream.destroy();
+}
+
+function pass({ client, weather }: Connection, message: Buffer): void {
+  if (weather.server && !client.destroyed) client.write(message);
 }
 
 /** Puts the server's bytes together to whole messages: one byte of type, four of length, the rest. */
