@@ -56,8 +56,8 @@ export function openFreshness({
   }
 
   async function headOfKnownPlace(): Promise<Head> {
-    const head = await readHead();
     const known = mirror.snapshot?.revision;
+    const head = await readHead();
     const wentBack = known?.epoch === head.revision.epoch && head.revision.value < known.value;
     if (head.place === place && !wentBack) return head;
     await acknowledgePlace(wentBack ? known : undefined);

@@ -1,0 +1,131 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, test } from 'vitest';
+import type { Revision } from '../../../src/domain/revisions.ts';
+import { type FreshnessSources, openFreshness } from '../../../src/services/decisions/freshness.ts';
+import { Mirror } from '../../../src/services/decisions/mirror.ts';
+import type { Changes } from '../../../src/storage/read-models/changes.ts';
+import type { Head } from '../../../src/storage/read-models/head.ts';
+
+const epoch = 'aaaaaaaaaaaa';
+const at = (value: number): Revision => ({ epoch, value });
+
+/** A database of which only the head matters. */
+function open(options: Partial<FreshnessSources> = {}) {
+  const database = { value: 1, now: 1_000_000, place: 'here' };
+  const acknowledged: (Revision | undefined)[] = [];
+  const mirror = new Mirror(
+    async (): Promise<Changes> => ({
+      revision: at(database.value),
+      epochs: [{ id: epoch, beganAt: 0 }],
+      catalogueValue: 0,
+      changes: [],
+      catalogue: { registered: [], includes: [], edges: [] },
+    }),
+  );
+  const readHead = async (): Promise<Head> => ({
+    revision: at(database.value),
+    now: database.now,
+    place: database.place,
+  });
+  const freshness = openFreshness({
+    mirror,
+    leaseMs: 50,
+    timeoutMs: 5_000,
+    noteWaiting: () => {},
+    readHead,
+    acknowledgePlace: async (lost) => void acknowledged.push(lost),
+    ...options,
+  });
+  return { database, mirror, freshness, acknowledged, readHead };
+}
+
+test('a place is acknowledged when it is first read and when it is another, not each time', async () => {
+  const { database, freshness, acknowledged } = open();
+  for (let round = 0; round < 3; round += 1) await freshness.latest();
+  expect(acknowledged).toEqual([undefined]);
+  database.place = 'elsewhere';
+  for (let round = 0; round < 3; round += 1) await freshness.latest();
+  expect(acknowledged).toEqual([undefined, undefined]);
+});
+
+test('a head below what was known before it was read is lost history (C-19)', async () => {
+  const { database, freshness, acknowledged } = open();
+  database.value = 9;
+  await freshness.latest();
+  database.value = 4;
+  await freshness.latest();
+  expect(acknowledged).toEqual([undefined, at(9)]);
+});
+
+test('a head that others have overtaken while it was read is not lost history', async () => {
+  let hold: Promise<void> = Promise.resolve();
+  const opened = open();
+  const { database, mirror, acknowledged } = opened;
+  const freshness = openFreshness({
+    mirror,
+    leaseMs: 50,
+    timeoutMs: 5_000,
+    noteWaiting: () => {},
+    acknowledgePlace: async (lost) => void acknowledged.push(lost),
+    async readHead() {
+      const head = await opened.readHead();
+      await hold;
+      return head;
+    },
+  });
+  await freshness.latest();
+  let release = () => {};
+  hold = new Promise((resolve) => {
+    release = resolve;
+  });
+  const asked = freshness.latest();
+  await pause(10);
+  database.value = 2;
+  await mirror.reach(at(2));
+  release();
+  await asked;
+  expect(acknowledged).toEqual([undefined]);
+});
+
+test('a lease runs from before the head was read, and out', async () => {
+  const { freshness } = open();
+  expect(freshness.isWithinLease()).toBe(false);
+  await freshness.latest();
+  expect(freshness.isWithinLease()).toBe(true);
+  await pause(60);
+  expect(freshness.isWithinLease()).toBe(false);
+  const { readHead } = open();
+  const slow = open({ readHead: () => pause(60).then(readHead) });
+  await slow.freshness.latest();
+  expect(slow.freshness.isWithinLease()).toBe(false);
+});
+
+test("time is the primary's: it goes on between reads, is not set back by a slow one, and follows a clock that was set (C-08)", async () => {
+  const { database, freshness } = open();
+  await freshness.latest();
+  const first = freshness.now();
+  expect(first).toBeGreaterThanOrEqual(1_000_000);
+  await pause(20);
+  const later = freshness.now();
+  expect(later).toBeGreaterThan(first);
+  await freshness.latest();
+  expect(freshness.now()).toBeGreaterThanOrEqual(later);
+  database.now = 5_000;
+  await freshness.latest();
+  expect(freshness.now()).toBeLessThan(10_000);
+  database.now = 9_000_000;
+  await freshness.latest();
+  expect(freshness.now()).toBeGreaterThanOrEqual(9_000_000);
+});
+
+test('a read that takes too long is unavailable, and the next one is read anew', async () => {
+  let hangs = true;
+  const { readHead } = open();
+  const { freshness } = open({
+    timeoutMs: 30,
+    readHead: () => (hangs ? new Promise(() => {}) : readHead()),
+  });
+  await expect(freshness.latest()).rejects.toMatchObject({ code: 'unavailable' });
+  hangs = false;
+  await freshness.latest();
+});
