@@ -22,9 +22,9 @@ export function openAuthentication(cache: UserCache): Authentication {
     // What was changed while it was read is not kept, and is read again.
     for (;;) {
       const late = () => unavailable('the database did not answer in time');
-      const { keys } = await within(deadline, cache.fill([], [keyId]), late);
+      const { absentKeys } = await within(deadline, cache.fill([], [keyId]), late);
       const credential = cache.credential(keyId);
-      if (credential || keys.has(keyId)) return principalOf(credential, secret);
+      if (credential || absentKeys.has(keyId)) return principalOf(credential, secret);
     }
   }
 

@@ -50,17 +50,17 @@ export const brokenFreshness = {
     by: '',
   },
   'who was not there is not there for good': [
-    {
-      file: views,
-      replace: '      const absent: Absent[] = [];\n',
-      by: '',
-    },
+    { file: views, replace: '      const fills: Filled[] = [];\n', by: '' },
     {
       file: views,
       replace: '  function isCurrentEnough(',
-      by: '  const absent: Absent[] = [];\n  function isCurrentEnough(',
+      by: '  const fills: Filled[] = [];\n  function isCurrentEnough(',
     },
-    { file: views, replace: ' && !mirror.changedSince(one.revision, null)', by: '' },
+    {
+      file: views,
+      replace: 'return users.has(id) && !mirror.changedSince(revision, users.get(id)?.userPk ?? null);',
+      by: 'return users.has(id) && !users.get(id) && revision.value >= 0;',
+    },
   ],
   'the revision that was asked for is not waited for': {
     file: views,

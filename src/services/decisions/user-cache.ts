@@ -41,11 +41,12 @@ export class CachedUser {
   }
 }
 
-/** What a fill found not to be there, and when. */
-export interface Absent {
+/** What a fill found, and when. It is so until the mirror says otherwise, though memory may have no room to keep it. */
+export interface Filled {
   readonly revision: Revision;
-  readonly users: ReadonlySet<UserId>;
-  readonly keys: ReadonlySet<string>;
+  /** Of those who were asked for; undefined who does not exist. */
+  readonly users: ReadonlyMap<UserId, CachedUser | undefined>;
+  readonly absentKeys: ReadonlySet<string>;
 }
 
 /** Reads users and keys as of `atLeast` or later; as of whenever, with null. */
@@ -59,7 +60,7 @@ export type LoadUsers = (
 interface Gathering {
   readonly ids: Set<UserId>;
   readonly keyIds: Set<string>;
-  readonly filled: Promise<Absent>;
+  readonly filled: Promise<Filled>;
 }
 
 /** Estimated bytes in memory, measured with 100,000 users of one to three grants. */
@@ -127,10 +128,10 @@ export class UserCache implements Follower {
   }
 
   /**
-   * Reads what is missing and keeps what still stands when it arrives. Says who was not there; whoever asked looks again,
-   * and asks again for what was changed meanwhile.
+   * Reads what is missing and keeps what still stands when it arrives. Whoever asked looks again, and asks again for what
+   * was changed meanwhile.
    */
-  fill(ids: Iterable<UserId>, keyIds: Iterable<string>): Promise<Absent> {
+  fill(ids: Iterable<UserId>, keyIds: Iterable<string>): Promise<Filled> {
     this.#gathering ??= this.#gather();
     for (const id of ids) this.#gathering.ids.add(id);
     for (const keyId of keyIds) this.#gathering.keyIds.add(keyId);
@@ -166,24 +167,27 @@ export class UserCache implements Follower {
     return weights.user + (weights.held + permissions / 4) * (grants.length + exceptions.length);
   }
 
-  async #read(ids: ReadonlySet<UserId>, keyIds: ReadonlySet<string>): Promise<Absent> {
+  async #read(ids: ReadonlySet<UserId>, keyIds: ReadonlySet<string>): Promise<Filled> {
     const { revision, users, credentials } = await this.#load(
       [...ids],
       [...keyIds],
       this.#mirror.snapshot?.revision ?? null,
     );
     await this.#mirror.reach(revision);
-    for (const row of users)
-      if (!this.#mirror.changedSince(revision, row.pk)) this.#users.set(row.id, new CachedUser(row));
+    const found = new Map<UserId, CachedUser | undefined>([...ids].map((id) => [id, undefined]));
+    for (const row of users) {
+      const user = new CachedUser(row);
+      found.set(row.id, user);
+      if (!this.#mirror.changedSince(revision, row.pk)) this.#users.set(row.id, user);
+    }
     for (const row of credentials)
       if (!this.#mirror.changedSince(revision, row.userPk))
         this.#credentials.set(row.keyId, credentialOf(row));
-    const present = new Set(users.map((row) => row.id));
     const presentKeys = new Set(credentials.map((row) => row.keyId));
     return {
       revision,
-      users: new Set([...ids].filter((id) => !present.has(id))),
-      keys: new Set([...keyIds].filter((id) => !presentKeys.has(id))),
+      users: found,
+      absentKeys: new Set([...keyIds].filter((id) => !presentKeys.has(id))),
     };
   }
 }

@@ -6,7 +6,7 @@ import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
 import { notValid } from '../authentication.ts';
 import type { Freshness } from './freshness.ts';
 import type { Mirror, Snapshot } from './mirror.ts';
-import type { Absent, CachedUser, UserCache } from './user-cache.ts';
+import type { CachedUser, Filled, UserCache } from './user-cache.ts';
 
 /** `latest` knows everything committed before the question came; `lease` may be older by as much as the lease. */
 export type FreshnessMode = 'latest' | 'lease';
@@ -50,18 +50,20 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     return snapshot !== undefined && (atLeast === null || hasReached(snapshot, atLeast));
   }
 
-  /** The view as memory has it, or what is missing in it. */
-  function look({ caller }: Asking, ids: readonly UserId[], absent: readonly Absent[]): View | Missing {
+  /** The view as memory and what was read for it have it, or what is missing in it. */
+  function look({ caller }: Asking, ids: readonly UserId[], fills: readonly Filled[]): View | Missing {
     const { snapshot } = mirror;
     const users = new Map<UserId, CachedUser>();
     const missing: UserId[] = [];
     for (const id of ids) {
       const user = cache.user(id);
-      if (user) users.set(id, user);
-      else if (!isKnownAbsent(absent, id)) missing.push(id);
+      const filled = user ? undefined : fills.find((one) => stillStands(one, id));
+      const found = user ?? filled?.users.get(id);
+      if (found) users.set(id, found);
+      else if (!filled) missing.push(id);
     }
     const credential = cache.credential(caller.keyId);
-    if (!credential && absent.some((one) => one.keys.has(caller.keyId))) throw notValid();
+    if (!credential && fills.some((one) => one.absentKeys.has(caller.keyId))) throw notValid();
     if (!snapshot || !credential || missing.length > 0)
       return { missing, missingKeys: credential ? [] : [caller.keyId] };
     const now = freshness.now();
@@ -71,8 +73,9 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     return { snapshot, now, users };
   }
 
-  function isKnownAbsent(absent: readonly Absent[], id: UserId): boolean {
-    return absent.some((one) => one.users.has(id) && !mirror.changedSince(one.revision, null));
+  /** Whether a fill says something of a user that is still so. */
+  function stillStands({ revision, users }: Filled, id: UserId): boolean {
+    return users.has(id) && !mirror.changedSince(revision, users.get(id)?.userPk ?? null);
   }
 
   return {
@@ -81,12 +84,12 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
         await freshness.latest();
         if (asking.atLeast !== null) requireReached(mirror, asking.atLeast);
       }
-      const absent: Absent[] = [];
+      const fills: Filled[] = [];
       for (;;) {
-        const seen = look(asking, users, absent);
+        const seen = look(asking, users, fills);
         if ('snapshot' in seen) return seen;
         const filled = cache.fill(seen.missing, seen.missingKeys);
-        absent.push(
+        fills.push(
           await within(asking.deadline, filled, () => unavailable('the database did not answer in time')),
         );
       }
