@@ -102,7 +102,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
               }) as Promise<Written<T>>,
         );
       } catch (error) {
-        if (error instanceof OtherIncarnation) {
+        if ((error as Error).cause instanceof OtherIncarnation) {
           await beginEpoch(context.deadline, { actor: { kind: 'service' } });
           continue;
         }
@@ -156,6 +156,8 @@ export function openTransactions(database: Database, journalKey: string): Transa
     { actor, lost, declared = false }: Parameters<Transactions['beginEpoch']>[1],
   ): Promise<Revision | null> {
     const begin = async ({ sql }: ChangeHandle) => {
+      // Who had to wait for the lock saw the epochs as they were before it: they are read again by who holds it.
+      await lockRevision(sql);
       const locked = await lockRevision(sql);
       const { epoch, value, isSameIncarnation } = locked;
       const isCut = lost?.epoch === epoch && lost.value > value;
