@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
-import { type Build, openStage, soundBuild } from '../support/history-stage.ts';
+import { openStage } from '../support/history-stage.ts';
+import { type Build, soundBuild } from '../support/replicas.ts';
 import { type Review, reviews, reviewWorld } from '../support/reviews.ts';
 import { storedWorlds } from '../support/small-worlds.ts';
 
@@ -197,7 +198,7 @@ it('the sound build passes what finds the broken ones out', async () => {
 }, 300_000);
 
 async function firstFinding(build: Build): Promise<string | undefined> {
-  const stage = await openStage(build);
+  const stage = await openStage({ build });
   try {
     for (const [index, [world, questions]] of drawn.entries())
       try {

@@ -59,7 +59,7 @@ async function migrateDrizzleNeighbour(steps: number): Promise<void> {
 
 /** Every catalog row and every row that is not PostgreSQL's or ours, to the byte, and which transaction wrote it. */
 async function theirs(): Promise<unknown> {
-  const foreign = `select oid from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'rolecall')`;
+  const foreign = `select oid from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'rolecall', 'rolecall_archive')`;
   const statistics = `'{relpages,reltuples,relallvisible,relallfrozen,relfrozenxid,relminmxid}'::text[]`;
   const classes = `select oid from pg_class where relnamespace in (${foreign})`;
   const catalogs = {
@@ -93,7 +93,7 @@ async function theirs(): Promise<unknown> {
   const tables = await sql<{ name: string; relkind: string }[]>`
     select oid::regclass::text as name, relkind from pg_class
     where relkind in ('r', 'S') and relnamespace in (select oid from pg_namespace
-      where nspname !~ '^pg_' and nspname not in ('information_schema', 'rolecall')) order by 1`;
+      where nspname !~ '^pg_' and nspname not in ('information_schema', 'rolecall', 'rolecall_archive')) order by 1`;
   for (const { name, relkind } of tables)
     found[name] = [
       ...(await sql.unsafe(

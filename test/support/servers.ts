@@ -10,8 +10,8 @@ import { operatorCall } from '../../src/services/call.ts';
 import { type ServerAccount, serverAccount } from '../../src/storage/embedded/account.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/storage/embedded/embedded.ts';
 import { freePort } from '../../src/storage/embedded/port.ts';
-import { migrateUp } from '../../src/storage/migrations/runner.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
+import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { openTestRuntime } from './runtime.ts';
 
 const execute = promisify(execFile);

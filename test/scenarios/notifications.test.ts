@@ -1,0 +1,235 @@
+import { performance } from 'node:perf_hooks';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { openDatabase } from '../../src/storage/database.ts';
+import { revisionChannel } from '../../src/storage/journal.ts';
+import { type Listener, openListener } from '../../src/storage/notifications.ts';
+import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
+import { type ChaosProxy, startChaosProxy } from '../support/chaos-proxy.ts';
+import { long, spread, summarize } from '../support/long-run.ts';
+import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.ts';
+import {
+  type Build,
+  buildOf,
+  type Replica,
+  type Replicas,
+  soundBuild,
+  startReplica,
+  startReplicas,
+} from '../support/replicas.ts';
+import { buildVault, grant, type Outcome, outcome, revoke } from '../support/vault.ts';
+
+const proveEveryMs = 200;
+const listenerName = 'rolecall listener';
+
+let started: Replicas;
+let proxy: ChaosProxy;
+let undo: (() => Promise<unknown>)[] = [];
+beforeEach(async () => {
+  started = await startReplicas(1);
+  proxy = await startChaosProxy(started.database.url);
+  undo = [() => started.close(), () => proxy.close()];
+});
+afterEach(async () => {
+  for (const step of undo.reverse()) await step();
+});
+
+interface Heard {
+  readonly listener: Listener;
+  /** What it was found to be, one after the other. */
+  readonly hearing: boolean[];
+  /** How often it woke somebody. */
+  wakes: number;
+}
+
+/** A listener whose connection goes through the proxy, while everything else reaches the server directly. */
+function listen(url = proxy.url, open: typeof openListener = openListener): Heard {
+  const options = { poolSize: 2, connectTimeoutMs: 1_000, statementTimeoutMs: 5_000 };
+  const database = openDatabase({ url: started.database.url, ...options });
+  const heard: { listener?: Listener; hearing: boolean[]; wakes: number } = { hearing: [], wakes: 0 };
+  heard.listener = open({
+    url,
+    database,
+    connectTimeoutMs: 1_000,
+    proveEveryMs,
+    onWake: () => {
+      heard.wakes += 1;
+    },
+    onHearing: (hears) => void heard.hearing.push(hears),
+  });
+  undo.push(async () => {
+    await heard.listener?.close();
+    await database.close();
+  });
+  return heard as Heard;
+}
+
+/** Waits, within the time of the test. */
+async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await pause(5);
+}
+
+const notify = () => started.sql`select pg_notify(${revisionChannel}, '')`;
+const listening = () => started.sql<{ pid: number }[]>`
+  select pid from pg_stat_activity where application_name = ${listenerName} and datname = current_database()`;
+
+describe('a listener', () => {
+  test('hears itself, wakes whoever waits, and is gone when it is closed', async () => {
+    const heard = listen();
+    await until(() => heard.listener.hears);
+    const before = heard.wakes;
+    await notify();
+    await until(() => heard.wakes > before);
+    expect(heard.hearing).toEqual([true]);
+    await heard.listener.close();
+    await until(async () => (await listening()).length === 0);
+  });
+
+  test('whose connection is ended wakes again, whatever happened meanwhile, and stays one (C-04, C-18)', {
+    timeout: 1_200_000,
+  }, async () => {
+    const heard = listen();
+    await until(() => heard.listener.hears);
+    const cycles = long ? 1_000 : 15;
+    const gaps: number[] = [];
+    for (let cycle = 0; cycle < cycles; cycle += 1) {
+      await pause(Math.random() * 30);
+      const [row] = await listening();
+      if (row) await started.sql`select pg_terminate_backend(${row.pid})`;
+      const before = heard.wakes;
+      await notify();
+      const missed = performance.now();
+      await until(() => heard.wakes > before);
+      gaps.push(performance.now() - missed);
+    }
+    await until(async () => (await listening()).length === 1);
+    const before = heard.wakes;
+    await notify();
+    await until(() => heard.wakes > before);
+    expect(await listening()).toHaveLength(1);
+    await until(() => proxy.connections(listenerName) === 1);
+    summarize('C-04, milliseconds until woken after the listener was ended', { cycles, ...spread(gaps) });
+  });
+
+  test.for(['server', undefined] as const)(
+    'that is half-open, deaf where the %s speaks, is found out and replaced (C-05, F-11)',
+    async (side) => {
+      const heard = listen();
+      await until(() => heard.listener.hears);
+      proxy.blackhole({ application: listenerName, ...(side ? { of: side } : {}) });
+      const begun = performance.now();
+      await until(() => !heard.listener.hears || heard.hearing.length > 1);
+      const before = heard.wakes;
+      await until(() => heard.listener.hears && heard.wakes > before);
+      summarize(`C-05, deaf where ${side ?? 'either'} speaks, replaced after ms`, {
+        'proofs every': proveEveryMs,
+        ms: Math.round(performance.now() - begun),
+      });
+      expect(heard.hearing).toEqual([true, false, true]);
+    },
+  );
+
+  test('of a server that is not there comes back with it', async () => {
+    proxy.refuse();
+    const heard = listen();
+    await until(() => heard.hearing.length > 0);
+    expect(heard.hearing).toEqual([false]);
+    proxy.heal();
+    await until(() => heard.listener.hears);
+    expect(heard.wakes).toBeGreaterThan(0);
+  });
+
+  test('that does not prove itself stays deaf unnoticed', async () => {
+    const breakage: Breakage = {
+      file: 'storage/notifications.ts',
+      replace: '        within(proof),\n',
+      by: '',
+    };
+    await withBrokenBuild(breakage, async (load) => {
+      const { openListener: broken } = await load<{ openListener: typeof openListener }>(
+        'storage/notifications.ts',
+      );
+      const heard = listen(proxy.url, broken);
+      await until(() => heard.listener.hears);
+      proxy.blackhole({ application: listenerName });
+      await pause(proveEveryMs * 6);
+      expect(heard.hearing).toEqual([true]);
+    });
+  });
+});
+
+/** Long enough that only a notification, or finding out that none comes, brings what is new. */
+const longLease = { ROLECALL_FRESHNESS: 'lease', ROLECALL_LEASE_MS: '60000' };
+
+describe('a replica that answers from memory', () => {
+  /** What it answers when its listener is back, after Ann was given the role while that was away. */
+  async function afterAbsence(build: Build): Promise<() => Promise<Outcome>> {
+    const [writer] = started.replicas as readonly [Replica];
+    await buildVault(writer, ['ann']);
+    const options = { build, variables: longLease, listens: true };
+    const other = await startReplica(proxy.url, started.adminKey, options);
+    undo.push(() => other.close());
+    await until(async () => (await listening()).length === 1);
+    expect(await outcome(other, { user: 'ann' })).toBe('denied');
+    proxy.refuse();
+    await until(async () => (await listening()).length === 0);
+    await grant(writer, 'ann');
+    proxy.heal();
+    await until(async () => (await listening()).length === 1);
+    return () => outcome(other, { user: 'ann' });
+  }
+
+  test('knows what was committed while its listener was away, as soon as that is back (C-04)', async () => {
+    const asked = await afterAbsence(soundBuild);
+    await until(async () => (await asked()) === 'allowed');
+  });
+
+  test('does not know it in a build that waits for the next notification', async () => {
+    const breakage = {
+      file: 'storage/notifications.ts',
+      replace: '        () => options.onWake(),\n        () => options.onWake(),\n',
+      by: '        () => options.onWake(),\n',
+    };
+    await withBrokenBuild(breakage, async (load) => {
+      const asked = await afterAbsence(await buildOf(load));
+      await pause(1_000);
+      expect(await asked()).toBe('denied');
+    });
+  });
+});
+
+describe.skipIf(!hasPgbouncer && !long)('through pgbouncer in transaction mode', () => {
+  test('a listener hears nothing and says so (C-06)', async () => {
+    const pooler = await startPgbouncer(started.database.url);
+    undo.push(() => pooler.stop());
+    const heard = listen(pooler.url);
+    await until(() => heard.hearing.length > 0);
+    await pause(proveEveryMs * 5);
+    expect(heard.hearing).toEqual([false]);
+  });
+
+  test('three replicas answer from the newest revision and write, by reading alone (C-06)', async () => {
+    const [writer] = started.replicas as readonly [Replica];
+    await buildVault(writer, ['ann', 'bob', 'cid']);
+    const pooler = await startPgbouncer(started.database.url);
+    undo.push(() => pooler.stop());
+    const log: string[] = [];
+    const opening = Array.from({ length: 3 }, () =>
+      startReplica(pooler.url, started.adminKey, { listens: true, onLog: (line) => log.push(line) }),
+    );
+    const replicas = await Promise.all(opening);
+    undo.push(() => Promise.all(replicas.map((replica) => replica.close())));
+    const lane = async (user: string, number: number) => {
+      for (let round = 0; round < (long ? 1_000 : 8); round += 1) {
+        const gives = round % 2 === 0;
+        await (gives ? grant : revoke)(replicas[(round + number) % 3] as Replica, user);
+        const answers = await Promise.all(replicas.map((replica) => outcome(replica, { user })));
+        expect(answers).toEqual(Array(3).fill(gives ? 'allowed' : 'denied'));
+      }
+    };
+    await Promise.all(['ann', 'bob', 'cid'].map(lane));
+    await until(() => log.filter((line) => line.includes('"hears":false')).length === 3);
+    const { ready } = await (replicas[0] as Replica).runtime.health.readiness(performance.now() + 20_000);
+    expect(ready).toBe(true);
+  });
+});

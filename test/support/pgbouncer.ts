@@ -1,0 +1,73 @@
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import postgres from 'postgres';
+import { serverAccount } from '../../src/storage/embedded/account.ts';
+import { freePort } from '../../src/storage/embedded/port.ts';
+
+const program = '/usr/sbin/pgbouncer';
+
+/** Whether this machine has one (Debian: `apt-get install pgbouncer`). */
+export const hasPgbouncer = existsSync(program);
+
+export interface Pooler {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** A pgbouncer in transaction mode before the database at this URL, with few connections to it. */
+export async function startPgbouncer(target: string): Promise<Pooler> {
+  const account = await serverAccount();
+  const folder = await mkdtemp(join(tmpdir(), 'rolecall-pgbouncer-'));
+  const server = new URL(target);
+  const port = await freePort(0);
+  const name = server.pathname.slice(1);
+  const settings = [
+    '[databases]',
+    `${name} = host=${server.hostname} port=${server.port} dbname=${name} user=${server.username} password=${decodeURIComponent(server.password)}`,
+    '[pgbouncer]',
+    'listen_addr = 127.0.0.1',
+    `listen_port = ${port}`,
+    'unix_socket_dir =',
+    'auth_type = any',
+    'pool_mode = transaction',
+    'default_pool_size = 5',
+    'ignore_startup_parameters = statement_timeout,idle_in_transaction_session_timeout',
+  ];
+  const file = join(folder, 'pgbouncer.ini');
+  await writeFile(file, settings.join('\n'), { mode: 0o644 });
+  if (account) for (const path of [folder, file]) await chown(path, account.uid, account.gid);
+  const child = spawn(program, ['-q', file], { ...account, cwd: folder, env: {}, stdio: 'ignore' });
+  const url = new URL(target);
+  // Debian's does not know prepared statements.
+  url.searchParams.set('prepare', 'false');
+  url.host = `127.0.0.1:${port}`;
+  await untilItAnswers(url.href);
+  return {
+    url: url.href,
+    async stop() {
+      child.kill('SIGKILL');
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function untilItAnswers(url: string): Promise<void> {
+  for (;;) {
+    const sql = postgres(url, {
+      max: 1,
+      prepare: false,
+      fetch_types: false,
+      connect_timeout: 2,
+      onnotice: () => {},
+    });
+    const answers = await sql`select 1`.then(
+      () => true,
+      () => false,
+    );
+    await sql.end({ timeout: 1 });
+    if (answers) return;
+  }
+}
