@@ -16,6 +16,7 @@ import { lintRowLevel } from '../../src/storage/row-level/lint.ts';
 import { referenceDecision } from '../support/reference-model.ts';
 import { openTestRuntime, testJournalKey } from '../support/runtime.ts';
 import { runTool, type ServerCluster, serverTools, startCluster } from '../support/server-tools.ts';
+import { startTestService } from '../support/service.ts';
 import {
   questionsAbout,
   type StoredWorld,
@@ -113,17 +114,17 @@ describe.skipIf(serverTools === undefined)("a backup by pg_dump (needs Debian's 
     const runtime = await openTestRuntime(on(source, 'migrator'));
     let stop = false;
     let written = 0;
+    const tokens: string[] = [];
     const load = (async () => {
-      for (; !stop; written += 1)
-        await runtime.users.create(operatorCall(20_000), {
-          id: `load-${written}` as UserId,
-          email: null,
-          active: true,
-        });
+      for (; !stop; written += 1) {
+        const id = `load-${written}` as UserId;
+        const made = await runtime.users.create(operatorCall(20_000), { id, email: null, active: true });
+        tokens.push(made.revision);
+      }
     })();
     while (written < 10) await new Promise((resolve) => setTimeout(resolve, 10));
 
-    const before = await withSql(on(source, 'postgres'), (sql) =>
+    const [before, revisionAtDump] = await withSql(on(source, 'postgres'), (sql) =>
       sql.begin('isolation level repeatable read', async (transaction) => {
         const [{ snapshot } = { snapshot: '' }] = await transaction<
           { snapshot: string }[]
@@ -139,7 +140,8 @@ describe.skipIf(serverTools === undefined)("a backup by pg_dump (needs Debian's 
           '-d',
           on(source, 'backup'),
         ]);
-        return seen;
+        const [row] = await transaction<{ value: number }[]>`select value::int from rolecall.revision`;
+        return [seen, row?.value ?? 0] as const;
       }),
     );
     const atDump = written;
@@ -186,12 +188,35 @@ describe.skipIf(serverTools === undefined)("a backup by pg_dump (needs Debian's 
     const lint = await asOperator(on(target, 'postgres'), 'read only', lintRowLevel);
     expect(lint).toEqual([]);
 
-    // It goes on: sequences stand where they stood, and the journal is sealed with the same key.
+    // It goes on: sequences stand where they stood, the journal is sealed with the same key, and an epoch of its own begins.
     const restored = await openTestRuntime(on(target, 'migrator'));
     const user = { id: 'after' as UserId, email: null, active: true };
     expect(await restored.users.create(operatorCall(20_000), user)).toMatchObject({ changed: true });
     expect(await restored.health.readiness(dueIn(20_000))).toEqual({ ready: true, problems: [] });
     await restored.close();
+    const [epochs] = await withSql(
+      on(target, 'postgres'),
+      (sql) => sql`
+      select (select count(*)::int from rolecall.epochs) as all, max(began_at_revision)::int as began,
+        (select value::int from rolecall.revision) as newest from rolecall.epochs`,
+    );
+    // What it made itself: the beginning of the epoch and the user.
+    expect(epochs).toEqual({ all: 2, began: revisionAtDump, newest: revisionAtDump + 2 });
+
+    const service = await startTestService({
+      database: { url: on(target, 'migrator'), drop: async () => {} },
+    });
+    const ask = (atLeast: string | undefined) =>
+      service.as().post('/authorize').send({ permission: 'rolecall_check', atLeast });
+    const numberOf = (token: string) => Number(token.split('-')[1]);
+    const [kept, gone] = [true, false].map((isKept) =>
+      tokens.filter((token) => numberOf(token) <= revisionAtDump === isKept),
+    );
+    expect((await ask(kept?.at(-1))).status).toBe(200);
+    expect(gone?.length).toBeGreaterThan(0);
+    for (const token of [gone?.[0], gone?.at(-1)])
+      expect((await ask(token)).body).toMatchObject({ status: 409, code: 'lost_history' });
+    await service.close();
   }, 300_000);
 
   test.each([

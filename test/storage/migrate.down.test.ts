@@ -168,6 +168,27 @@ describe('down and up again', () => {
     });
   });
 
+  test('of a database that was restored begin a new epoch first: their revision was another one in what is lost (D-02)', async () => {
+    const before = await revision();
+    const state = async () => (await sql`select value::int, epoch from rolecall.revision`)[0];
+    const old = (await state())?.['epoch'] as string;
+    await sql`update rolecall.epochs set incarnation = 'another server' where id = ${old}`;
+    await up(later(1));
+    const begun = (await state())?.['epoch'] as string;
+    expect(await state()).toEqual({ value: before + 2, epoch: begun });
+    expect(begun).not.toBe(old);
+    const made = await sql`select kind, before ->> 'epoch' as old, after ->> 'epoch' as begun,
+      (select began_at_revision::int from rolecall.epochs where id = after ->> 'epoch') as at
+      from rolecall.journal where revision > ${before} order by revision`;
+    expect([...made]).toEqual([
+      { kind: 'epoch_began', old, begun, at: before },
+      { kind: 'schema_changed', old: null, begun: null, at: null },
+    ]);
+    await up(later(2));
+    expect(await state()).toEqual({ value: before + 3, epoch: begun });
+    expect(await verifyDatabase(await options())).toMatchObject({ drift: [], breaches: [] });
+  });
+
   test('of a database in use need the key that seals the journal, and the same one', async () => {
     const steps = await workshop.steps();
     for (const journalKey of [undefined, 'another key, another key, another key']) {

@@ -77,7 +77,9 @@ export async function liveRows(sql: postgres.Sql): Promise<Record<string, unknow
 const kept: Readonly<Record<string, string>> = {
   'rolecall.migrations': 'false',
   'rolecall.revision': 'false',
-  'rolecall.journal': "kind <> 'schema_changed'",
+  'rolecall.journal': "kind not in ('schema_changed', 'epoch_began')",
+  // Tables that were made anew begin an epoch: they might have come from a dump.
+  'rolecall.epochs': 'began_at_revision = 0',
 };
 
 const { length: shippedCount } = await readSteps();
