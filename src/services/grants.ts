@@ -120,7 +120,7 @@ export function recordRemoval(handle: WriteHandle, userPk: number, grant: GrantR
 async function find(handle: WriteHandle, call: Call, userId: UserId, roleKey: RoleKey, scope: Scope) {
   const [{ userPk, rolePk, grant }, power] = await Promise.all([
     findPlace(handle, userId, roleKey, scope),
-    readPower(handle, call, [userId], [roleKey]),
+    readPower(handle, call, { users: [userId], roles: [roleKey] }),
   ]);
   return {
     userPk: userPk ?? (await requireUser(handle, userId)).pk,

@@ -49,7 +49,7 @@ export async function guardChange(
   if (call.caller.kind === 'operator') return;
   const users = reach.flatMap((item) => ('user' in item ? [item.user] : []));
   const roles = reach.flatMap((item) => ('role' in item ? [item.role] : []));
-  requirePower(await readPower(handle, call, users, roles), call, permission, scope, reach);
+  requirePower(await readPower(handle, call, { users, roles }), call, permission, scope, reach);
 }
 
 /** What the guard judges by, as of the write. */
@@ -58,16 +58,21 @@ export interface PowerFacts {
   readonly credentialStands: boolean;
 }
 
-/** Reads it for the caller, and for the users and roles that the change is about. */
+/** Reads it for the caller, and for the users, roles and permissions that the change is about. */
 export async function readPower(
   handle: WriteHandle,
   { caller }: Call,
-  users: readonly UserId[],
-  roles: readonly RoleKey[],
+  about: {
+    readonly users?: readonly UserId[];
+    readonly roles?: readonly RoleKey[];
+    readonly permissions?: readonly PermissionSlug[];
+  },
 ): Promise<PowerFacts> {
   const isUser = caller.kind === 'user';
+  const { users = [], roles = [], permissions: besides = [] } = about;
+  const concerned = isUser ? [caller.userId, ...users] : users;
   const [facts, stands] = await Promise.all([
-    loadFacts(handle.sql, { users: isUser ? [caller.userId, ...users] : users, roles, permissions: null }),
+    loadFacts(handle.sql, { users: concerned, roles, permissions: null, besides }),
     isUser ? credentialStands(handle.sql, caller.credentialPk) : true,
   ]);
   return { facts, credentialStands: stands };

@@ -59,6 +59,15 @@ describe('an exception that allows', () => {
     expect(await exceptionsOf('adam')).toEqual([allowed.body.exception]);
   });
 
+  test('gains what no role gives and nobody had before', async () => {
+    await service.as().post('/permissions').send({ permission: 'lab.open' }).expect(201);
+    await newUser('alma');
+    const { body } = await service.as().put('/users/alma/permissions/lab.open').send({ effect: 'allow' });
+    expect(body).toMatchObject({ permissions: ['lab_open'], gained: ['lab_open'], lost: [] });
+    const ended = await service.as().delete('/users/alma/permissions/lab.open').expect(200);
+    expect(ended.body).toMatchObject({ permissions: [], gained: [], lost: ['lab_open'] });
+  });
+
   test('gains nothing where a role gives the same', async () => {
     await newUser('alma', 'loader');
     const { body } = await put('alma/permissions/orders:load_order', { effect: 'allow' });

@@ -222,8 +222,8 @@ describe('a read that failed', () => {
       'a failed fill counts as one that found nobody',
       {
         file: 'services/decisions/user-cache.ts',
-        replace: 'await this.#load([...ids], [...keyIds]);',
-        by: `await this.#load([...ids], [...keyIds]).catch(() => ({
+        replace: 'this.#mirror.snapshot?.revision ?? null,\n    );',
+        by: `this.#mirror.snapshot?.revision ?? null).catch(() => ({
       revision: this.#mirror.snapshot!.revision, users: [], credentials: [] }));`,
       },
     ],

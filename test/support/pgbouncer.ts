@@ -34,7 +34,7 @@ export async function startPgbouncer(target: string): Promise<Pooler> {
     'auth_type = any',
     'pool_mode = transaction',
     'default_pool_size = 5',
-    'ignore_startup_parameters = statement_timeout,idle_in_transaction_session_timeout',
+    'ignore_startup_parameters = statement_timeout,idle_in_transaction_session_timeout,plan_cache_mode',
   ];
   const file = join(folder, 'pgbouncer.ini');
   await writeFile(file, settings.join('\n'), { mode: 0o644 });

@@ -10,6 +10,8 @@ export interface FactsWanted {
   readonly users: readonly UserId[];
   readonly roles?: readonly RoleKey[];
   readonly permissions: readonly PermissionSlug[] | null;
+  /** With all of them: those to know of though nobody loaded has them. */
+  readonly besides?: readonly PermissionSlug[];
 }
 
 /** Everything that decisions about some users need, as of one revision. */
@@ -41,7 +43,7 @@ interface Row {
  * on as arrays, because nobody can estimate a recursion and the plan must not scan every edge there is for a few.
  */
 export async function loadFacts(sql: Sql, wanted: FactsWanted): Promise<Facts> {
-  const { roles = [], permissions } = wanted;
+  const { roles = [], permissions, besides = [] } = wanted;
   const isAsked = permissions === null ? sql`true` : sql`slug = any(${[...permissions]}::text[])`;
   const [row] = await sql<[Row]>`
     with recursive people as materialized (
@@ -86,7 +88,7 @@ export async function loadFacts(sql: Sql, wanted: FactsWanted): Promise<Facts> {
       (select coalesce(json_agg(json_build_object('role', key, 'permission', slug, 'withheld', withheld)), '[]')
         from edges join rolecall.roles on pk = role_pk) as edges,
       (select coalesce(json_agg(slug), '[]') from (
-          select slug, retired_at from rolecall.permissions where ${permissions !== null} and ${isAsked}
+          select slug, retired_at from rolecall.permissions where slug = any(${[...(permissions ?? besides)]}::text[])
           union select slug, retired_at from edges
           union select slug, retired_at from excepted
         ) as mentioned where retired_at is null) as registered`;
