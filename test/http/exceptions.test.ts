@@ -61,10 +61,10 @@ describe('an exception that allows', () => {
 
   test('gains what no role gives and nobody had before', async () => {
     await service.as().post('/permissions').send({ permission: 'lab.open' }).expect(201);
-    await newUser('alma');
-    const { body } = await service.as().put('/users/alma/permissions/lab.open').send({ effect: 'allow' });
+    await newUser('alva');
+    const { body } = await service.as().put('/users/alva/permissions/lab.open').send({ effect: 'allow' });
     expect(body).toMatchObject({ permissions: ['lab_open'], gained: ['lab_open'], lost: [] });
-    const ended = await service.as().delete('/users/alma/permissions/lab.open').expect(200);
+    const ended = await service.as().delete('/users/alva/permissions/lab.open').expect(200);
     expect(ended.body).toMatchObject({ permissions: [], gained: [], lost: ['lab_open'] });
   });
 
