@@ -201,9 +201,13 @@ describe('the lock and the pass that a plan tells', () => {
     AccessExclusiveLock: 'ACCESS EXCLUSIVE',
   };
 
-  test('is no warning for a table that the plan itself makes', () => {
-    const [statement] = splitStatements('create index a on rolecall.new (b)');
+  test.each([
+    'create index a on rolecall.new (b)',
+    'create policy a on rolecall.new using ((select rolecall.asked()))',
+    'create trigger a before update on rolecall.new for each row execute function rolecall.asked()',
+  ])('is no warning for a table that the plan itself makes: %s', (text) => {
+    const [statement] = splitStatements(text);
     const told = statement && effectOf(statement, new Set(['new']));
-    expect(told && [told.lock, warningFor(told)]).toEqual(['none', null]);
+    expect(told && [told.table, told.lock, warningFor(told)]).toEqual(['new', 'none', null]);
   });
 });

@@ -65,10 +65,14 @@ const rules: readonly Rule[] = [
   [/^(?:insert|update|delete|merge|with .*\b(?:insert into|update|delete from)) /, 'ROW EXCLUSIVE', null],
 ];
 
+const partOfTable = /^(?:create|alter|drop) (?:or replace )?(?:constraint )?(?:policy|trigger|rule) /;
+
 /** `created` are the tables that earlier statements of the same plan made: nobody uses them yet. */
 export function effectOf(statement: Statement, created: ReadonlySet<string>): TableEffect {
   const { words } = statement;
-  const names = [...words.matchAll(/\brolecall\.(\w+)/g)].map(([, name]) => name as string);
+  const named = [...words.matchAll(/\brolecall\.(\w+)/g)].map(([, name]) => name as string);
+  // After the table of a policy or trigger come only functions and what they are asked.
+  const names = partOfTable.test(words) ? named.slice(0, 1) : named;
   // What a CREATE TABLE names first is its own; the lock is on what it refers to.
   const table =
     names
