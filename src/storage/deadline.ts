@@ -12,6 +12,11 @@ export function isPast(deadline: Deadline): boolean {
   return performance.now() >= deadline;
 }
 
+/** What is left, as whole milliseconds; at least one, because to the server none means no limit. */
+export function millisecondsUntil(deadline: Deadline): number {
+  return Math.max(1, Math.ceil(deadline - performance.now()));
+}
+
 /**
  * Settles as `work` does, or rejects with `late()` once the deadline passes, whichever is first. `work` itself goes on:
  * whoever started it decides what its late outcome may still do.

@@ -8,6 +8,7 @@ import {
   sealEntry,
 } from '../domain/journal-entries.ts';
 import type { Sql } from './database.ts';
+import { type Deadline, millisecondsUntil } from './deadline.ts';
 import { incarnation } from './epochs.ts';
 
 /** The channel that wakes other replicas. A wake-up may be lost: nothing is correct because of it. */
@@ -27,14 +28,20 @@ export interface LockedRevision {
 /**
  * Takes the revision lock: the first statement of every write. All that the transaction reads after it is current, and
  * revisions commit in the order of their numbers. The time is the primary's clock read after the lock.
+ *
+ * From version 17 on the server ends the transaction at the deadline, if there is one: a client that goes silent between preparing a
+ * statement and running it is neither idle nor in a statement, and would keep the lock until its connection is given up.
  */
-export async function lockRevision(sql: Sql): Promise<LockedRevision> {
+export async function lockRevision(sql: Sql, deadline?: Deadline): Promise<LockedRevision> {
+  const limit = deadline === undefined ? null : String(millisecondsUntil(deadline));
   const [row] = await sql<(Omit<LockedRevision, 'value'> & { value: string })[]>`
     with locked as materialized (select value, epoch, journal_head, time from rolecall.revision for update)
     select value, epoch, journal_head as "journalHead",
       to_char(greatest(clock_timestamp(), time + interval '1 microsecond') at time zone 'UTC',
         'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
-      (select incarnation from rolecall.epochs where id = epoch) = ${incarnation(sql)} as "isSameIncarnation"
+      (select incarnation from rolecall.epochs where id = epoch) = ${incarnation(sql)} as "isSameIncarnation",
+      case when ${limit}::text is not null and current_setting('server_version_num')::int >= 170000
+        then set_config('transaction_timeout', ${limit}, true) end as limit
     from locked`;
   if (!row) throw new Error('the table rolecall.revision has lost its row');
   return { ...row, value: Number(row.value) };

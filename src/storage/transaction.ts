@@ -125,7 +125,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
       isGone: () => boolean,
     ): Promise<Written<T>> {
       const { sql } = handle;
-      const locking = lockRevision(sql);
+      const locking = lockRevision(sql, context.deadline);
       const { idempotency } = context;
       if (idempotency) {
         await locking;
@@ -157,8 +157,8 @@ export function openTransactions(database: Database, journalKey: string): Transa
   ): Promise<Revision | null> {
     const begin = async ({ sql }: ChangeHandle) => {
       // Who had to wait for the lock saw the epochs as they were before it: they are read again by who holds it.
-      await lockRevision(sql);
-      const locked = await lockRevision(sql);
+      await lockRevision(sql, deadline);
+      const locked = await lockRevision(sql, deadline);
       const { epoch, value, isSameIncarnation } = locked;
       const isCut = lost?.epoch === epoch && lost.value > value;
       if (isSameIncarnation && !isCut && !declared) return null;

@@ -499,4 +499,26 @@ describe('a write whose connection is lost', () => {
     });
     expect((await traces()).users).toEqual(['ada', 'bea']);
   });
+
+  test('half-open while the server prepares a statement keeps the lock no longer than its own time (F-11)', async ({
+    skip,
+  }) => {
+    const [server] = await admin`select current_setting('server_version_num')::int >= 170000 as limits`;
+    if (!server?.['limits'])
+      skip('before version 17 the server limits no transaction that waits for its client there');
+    const proxy = await startChaosProxy(database.url);
+    undo.push(() => proxy.close());
+    const cutOff = open({ url: proxy.url, poolSize: 2, statementTimeoutMs: 300, connectTimeoutMs: 500 });
+    const lost = cutOff.write(context({ deadline: deadlineIn(700) }), async (handle) => {
+      await make(handle, 'lost');
+      // The server has told the parameters' types, and waits for their values.
+      const silent = proxy.blackholeBefore('t', '');
+      const never = handle.sql`select ${'nothing like this was asked'}::text`.then(() => {});
+      await silent;
+      await never;
+    });
+    await expect(lost).rejects.toMatchObject({ code: 'unavailable' });
+    await transactions.write(context({ deadline: deadlineIn(5_000) }), (handle) => make(handle, 'ada'));
+    expect((await traces()).users).toEqual(['ada']);
+  });
 });

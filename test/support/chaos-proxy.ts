@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 
 /** A way to a PostgreSQL server that fails on demand. Without TLS, since it reads what the server says. */
 export interface ChaosProxy {
@@ -27,6 +28,8 @@ export interface ChaosProxy {
   cutBefore(type: string, text: string): Promise<void>;
   /** Cuts every connection, and tells, once the server has sent that many messages of this type over all of them. */
   cutAfter(type: string, count: number, sprung: () => void): void;
+  /** Likewise, but from that message on the connection is half-open. */
+  blackholeBefore(type: string, text: string): Promise<void>;
   /** Connections that are open now, of one application or of all. */
   connections(application?: string): number;
   close(): Promise<void>;
@@ -46,6 +49,8 @@ interface Connection {
   weather: Weather;
   /** The first message of the client, which names the application. */
   startup: string;
+  /** When the last message of the server reaches the client. */
+  lastDue: number;
 }
 
 export async function startChaosProxy(target: string): Promise<ChaosProxy> {
@@ -54,14 +59,14 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
   let weather: Weather = { client: true, server: true };
   let isRefusing = false;
   let delayMs = 0;
-  let trap: { readonly type: string; readonly text: string; readonly sprung: () => void } | undefined;
+  let trap: { readonly type: string; readonly text: string; spring(at: Connection): void } | undefined;
 
   let countdown: { readonly type: string; left: number; readonly sprung: () => void } | undefined;
 
   const listener = createServer((client) => {
     if (isRefusing) return void client.resetAndDestroy();
     const upstream = connect({ port: Number(server.port), host: server.hostname, noDelay: true });
-    const connection: Connection = { client, upstream, weather, startup: '' };
+    const connection: Connection = { client, upstream, weather, startup: '', lastDue: 0 };
     open.add(connection);
     for (const socket of [client.setNoDelay(), upstream]) {
       socket.on('error', () => {});
@@ -78,8 +83,7 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
     upstream.on('data', (bytes) => {
       for (const message of read(bytes)) {
         if (trap && message[0] === trap.type.charCodeAt(0) && message.includes(trap.text)) {
-          hangUp(connection);
-          trap.sprung();
+          trap.spring(connection);
           trap = undefined;
           return;
         }
@@ -92,8 +96,11 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
             return;
           }
         }
-        if (delayMs > 0) setTimeout(() => pass(connection, message), delayMs);
-        else pass(connection, message);
+        const due = Math.max(connection.lastDue, performance.now() + delayMs);
+        // What was said first arrives first, though the delay has ended meanwhile.
+        connection.lastDue = due;
+        if (due <= performance.now()) pass(connection, message);
+        else setTimeout(() => pass(connection, message), due - performance.now());
       }
     });
   });
@@ -103,6 +110,14 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
   const url = new URL(target);
   url.host = `127.0.0.1:${(listener.address() as AddressInfo).port}`;
   const of = (application: string) => [...open].filter(({ startup }) => startup.includes(application));
+  const trapAt = (type: string, text: string, act: (connection: Connection) => void) =>
+    new Promise<void>((resolve) => {
+      const spring = (connection: Connection) => {
+        act(connection);
+        resolve();
+      };
+      trap = { type, text, spring };
+    });
   const cutAll = () => {
     for (const { client, upstream } of open) {
       client.resetAndDestroy();
@@ -135,9 +150,10 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
     leadTo(other) {
       server = new URL(other);
     },
-    cutBefore: (type, text) =>
-      new Promise((resolve) => {
-        trap = { type, text, sprung: resolve };
+    cutBefore: (type, text) => trapAt(type, text, hangUp),
+    blackholeBefore: (type, text) =>
+      trapAt(type, text, (connection) => {
+        connection.weather = { client: false, server: false };
       }),
     cutAfter(type, count, sprung) {
       countdown = { type, left: count, sprung };
