@@ -64,10 +64,8 @@ describe.skipIf(!programs)('rows read from a standby', () => {
   }
 
   async function readsFrom(replica: Replica, server: string): Promise<number> {
-    const { body } = await replica.request({ method: 'GET', url: '/metrics' });
-    const line = new RegExp(`^rolecall_row_reads_total\\{from="${server}"\\} (\\d+)$`, 'm').exec(
-      String(body),
-    );
+    const text = await replica.runtime.metrics.text();
+    const line = new RegExp(`^rolecall_row_reads_total\\{from="${server}"\\} (\\d+)$`, 'm').exec(text);
     return Number(line?.[1]);
   }
 
