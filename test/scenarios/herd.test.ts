@@ -1,0 +1,168 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { long, summarize } from '../support/long-run.ts';
+import { type Replica, type Replicas, startReplica, startReplicas } from '../support/replicas.ts';
+import { ask, buildVault, grant, outcome, outcomeOf, permission, role } from '../support/vault.ts';
+
+let started: Replicas;
+let undo: (() => Promise<unknown>)[] = [];
+beforeEach(async () => {
+  started = await startReplicas(1);
+  await buildVault(started.replicas[0] as Replica, ['ann', 'bob']);
+});
+afterEach(async () => {
+  for (const step of undo.reverse()) await step();
+  undo = [];
+  await started.close();
+});
+
+const metric = async (replica: Replica, name: string) =>
+  Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(await replica.runtime.metrics.text())?.[1]);
+
+describe('many who ask at once', () => {
+  test('the same share one read of the head and one of the user, and each has a deadline of its own (C-13)', async () => {
+    const asked = await startReplica(started.database.url, started.adminKey);
+    undo.push(() => asked.close());
+    await ask(asked, {});
+    const before = await metric(asked, 'rolecall_questions_per_head_read_count');
+    const answers = await Promise.all(Array.from({ length: 1_000 }, () => ask(asked, { user: 'ann' })));
+    expect(answers.every((answer) => outcomeOf(answer) === 'denied')).toBe(true);
+    const reads = (await metric(asked, 'rolecall_questions_per_head_read_count')) - before;
+    summarize('C-13, reads of the head for 1,000 questions at once', { reads });
+    expect(reads).toBeLessThan(100);
+  });
+
+  test('of many cold replicas stay within the connections they may have, and all are answered (F-20)', {
+    timeout: 600_000,
+  }, async () => {
+    const many = long ? 20 : 6;
+    const people = long ? 1_000_000 : 2_000;
+    const { sql, database, adminKey } = started;
+    await sql`insert into rolecall.users (id) select 'user-' || n from generate_series(1, ${people}::int) as n`;
+    await sql`insert into rolecall.user_roles (user_pk, role_pk, scope)
+      select users.pk, roles.pk, '' from rolecall.users, rolecall.roles
+      where users.id like 'user-%' and roles.key = ${role}`;
+    let most = 0;
+    let watching = true;
+    const watch = (async () => {
+      while (watching) {
+        const [row] = await sql<{ n: number }[]>`
+          select count(*)::int as n from pg_stat_activity
+          where datname = current_database() and application_name like 'rolecall%'`;
+        most = Math.max(most, row?.n ?? 0);
+        await pause(5);
+      }
+    })();
+    const opening = Array.from({ length: many }, () =>
+      startReplica(database.url, adminKey, { listens: true }),
+    );
+    const replicas = await Promise.all(opening);
+    undo.push(() => Promise.all(replicas.map((replica) => replica.close())));
+    const questions = replicas.flatMap((replica, place) =>
+      Array.from({ length: 100 }, (_, index) => {
+        const number = ((place * 7_919 + index * 104_729) % people) + 1;
+        return outcome(replica, { user: `user-${number}` });
+      }),
+    );
+    const answers = await Promise.all(questions);
+    watching = false;
+    await watch;
+    summarize('F-20', { replicas: many, users: people, questions: answers.length, 'most connections': most });
+    expect(answers.every((answer) => answer === 'allowed')).toBe(true);
+    // Of each: a pool of 3, one for the head, one that listens; and the one that was there before.
+    expect(most).toBeLessThanOrEqual(many * 5 + 5);
+  });
+});
+
+describe('rows that the service would never have made (F-19)', () => {
+  /** A new replica on what is stored now, which must answer about everybody. */
+  async function answersAfter(): Promise<readonly unknown[]> {
+    const fresh = await startReplica(started.database.url, started.adminKey);
+    undo.push(() => fresh.close());
+    return Promise.all(['ann', 'bob', 'root', 'nobody'].map((user) => outcome(fresh, { user })));
+  }
+
+  beforeEach(async () => {
+    await grant(started.replicas[0] as Replica, 'ann');
+  });
+
+  test('roles that include each other in a circle', async () => {
+    await started.sql`insert into rolecall.roles (key, name) values ('round', 'Round')`;
+    await started.sql`
+      insert into rolecall.role_includes (role_pk, included_pk, origin)
+      select one.pk, other.pk, 'api' from rolecall.roles as one, rolecall.roles as other
+      where (one.key, other.key) in (('round', ${role}), (${role}, 'round'))`;
+    expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
+  });
+
+  test('roles that include each other 10,000 deep, in whatever order they are read', async () => {
+    await started.sql`insert into rolecall.roles (key, name) select 'deep' || n, 'Deep' from generate_series(1, 10000) as n`;
+    await started.sql`
+      insert into rolecall.role_includes (role_pk, included_pk, origin)
+      select one.pk, other.pk, 'api' from generate_series(1, 9999) as n
+      join rolecall.roles as one on one.key = 'deep' || n
+      join rolecall.roles as other on other.key = 'deep' || (n + 1)`;
+    await started.sql`
+      insert into rolecall.role_includes (role_pk, included_pk, origin)
+      select one.pk, other.pk, 'api' from rolecall.roles as one, rolecall.roles as other
+      where (one.key, other.key) = ('deep10000', ${role})`;
+    await started.sql`
+      insert into rolecall.user_roles (user_pk, role_pk, scope)
+      select users.pk, roles.pk, '' from rolecall.users, rolecall.roles where id = 'bob' and key = 'deep1'`;
+    expect(await answersAfter()).toEqual(['allowed', 'allowed', 'denied', 'denied']);
+  });
+
+  test('a role with a great many permissions', { timeout: 300_000 }, async () => {
+    const many = long ? 200_000 : 10_000;
+    await started.sql`insert into rolecall.permissions (resource, action)
+      select 'many', 'do' || n from generate_series(1, ${many}::int) as n`;
+    await started.sql`
+      insert into rolecall.role_permissions (role_pk, permission_pk, origin)
+      select roles.pk, permissions.pk, 'api' from rolecall.roles, rolecall.permissions
+      where key = ${role} and resource = 'many'`;
+    expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
+  });
+
+  test('a revision from the future', async () => {
+    await started.sql`update rolecall.revision set value = value + 1000000`;
+    expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
+    expect(await outcome(started.replicas[0] as Replica, { user: 'ann' })).toBe('allowed');
+  });
+});
+
+test('names that look alike are different people in memory too (C-12)', async () => {
+  const [writer] = started.replicas as readonly [Replica];
+  const names = [
+    'a',
+    'A',
+    'a:b',
+    'a',
+    'a,b',
+    'a|b',
+    'a$$b',
+    '["a","b"]',
+    '["a,b"]',
+    "a'b",
+    'é',
+    'e\u0301',
+    '__proto__',
+    'constructor',
+    '0',
+    '-0',
+    'null',
+  ];
+  const people = [...new Set(names)];
+  const asked = await startReplica(started.database.url, started.adminKey);
+  undo.push(() => asked.close());
+  for (const id of people) await writer.request({ method: 'POST', url: '/users', payload: { id } });
+  for (const holder of people) {
+    const place = `/users/${encodeURIComponent(holder)}/roles/${role}`;
+    const { status } = await writer.request({ method: 'PUT', url: place, payload: {} });
+    if (status !== 200 && status !== 201) continue;
+    const checks = people.map((user) => ({ user, permission }));
+    const { body } = await asked.request({ method: 'POST', url: '/authorize/batch', payload: { checks } });
+    const { results } = body as { results: { allowed: boolean }[] };
+    expect(people.filter((_, index) => results[index]?.allowed)).toEqual([holder]);
+    await writer.request({ method: 'DELETE', url: place });
+  }
+});
