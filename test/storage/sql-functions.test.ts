@@ -259,7 +259,7 @@ describe('a broken function is found out: the one without the rule that', () => 
   /** The statement that makes the function in which the text stands, once, with the other text instead. */
   async function brokenFunction(replace: string, by: string): Promise<string> {
     const step = await readFile(
-      new URL('../../drizzle/0001_row_level_security.sql', import.meta.url),
+      new URL('../../drizzle/0001_add_row_level_security.sql', import.meta.url),
       'utf8',
     );
     const statements = step.split('--> statement-breakpoint').filter((text) => text.includes(replace));
