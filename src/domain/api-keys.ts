@@ -16,15 +16,11 @@ export function formatApiKey(key: ParsedApiKey): string {
   return body + checksum(body);
 }
 
-/** The key's parts, or undefined if its form is wrong. */
+/** The key's parts, or undefined if its form or checksum is wrong. */
 export function parseApiKey(text: string): ParsedApiKey | undefined {
-  const [, id, secret] = form.exec(text) ?? [];
-  return id && secret ? { id, secret } : undefined;
-}
-
-/** Whether a key that has the right form was not mistyped: asked before anything is looked up for it. */
-export function checksumMatches(text: string): boolean {
-  return checksum(text.slice(0, -checksumLength)) === text.slice(-checksumLength);
+  const [, id, secret, sum] = form.exec(text) ?? [];
+  if (!id || !secret || checksum(text.slice(0, -checksumLength)) !== sum) return undefined;
+  return { id, secret };
 }
 
 /** What is stored of a secret. It has 256 random bits, so a fast hash is enough. */

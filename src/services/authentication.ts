@@ -1,30 +1,41 @@
-import { checksumMatches, parseApiKey, secretMatches } from '../domain/api-keys.ts';
+import { parseApiKey, secretMatches } from '../domain/api-keys.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { Principal } from '../domain/principals.ts';
 import { type Deadline, unavailable, within } from '../storage/deadline.ts';
+import type { Freshness } from './decisions/freshness.ts';
 import type { Credential, UserCache } from './decisions/user-cache.ts';
 
 export interface Authentication {
   /**
-   * The principal behind an `Authorization` header, at once if the key is known. Throws `unauthenticated`, the same for
-   * an unknown key and a wrong secret. That the key still stands is found out with the question, on its snapshot: by
-   * `access-check.ts`. A key with a typing error costs no query.
+   * The principal behind an `Authorization` header, at once if the key is known to stand. Throws `unauthenticated`, the
+   * same for an unknown key and a wrong secret, for a revoked or expired key and one whose user is inactive. That it
+   * still stands for the answer is found out with the question, on its view. A key with a typing error costs no query.
    */
   authenticate(header: string | undefined, deadline: Deadline): Principal | Promise<Principal>;
 }
 
-export function openAuthentication(cache: UserCache): Authentication {
-  async function principalFromDatabase(
-    keyId: string,
-    secret: string,
-    deadline: Deadline,
-  ): Promise<Principal> {
+export function openAuthentication(cache: UserCache, freshness: Freshness): Authentication {
+  function stands({ principal, revoked }: Credential): boolean {
+    const { expiresAt, userId } = principal;
+    const isOver = expiresAt !== null && expiresAt <= freshness.now();
+    return !revoked && !isOver && cache.user(userId)?.access.active !== false;
+  }
+
+  /** For a key that is not known, or not known to stand: somebody may have been reactivated since. */
+  async function findCurrent(keyId: string, secret: string, deadline: Deadline): Promise<Principal> {
+    await freshness.latest();
     // What was changed while it was read is not kept, and is read again.
     for (;;) {
+      const known = cache.credential(keyId);
+      if (known && cache.user(known.principal.userId)) {
+        requireSecret(known, secret);
+        if (stands(known)) return known.principal;
+        throw notValid();
+      }
+      const owner = known ? [known.principal.userId] : [];
       const late = () => unavailable('the database did not answer in time');
-      const { absentKeys } = await within(deadline, cache.fill([], [keyId]), late);
-      const credential = cache.credential(keyId);
-      if (credential || absentKeys.has(keyId)) return principalOf(credential, secret);
+      const { absentKeys } = await within(deadline, cache.fill(owner, [keyId]), late);
+      if (absentKeys.has(keyId)) requireSecret(undefined, secret);
     }
   }
 
@@ -36,9 +47,8 @@ export function openAuthentication(cache: UserCache): Authentication {
       const key = parseApiKey(token);
       if (!key) throw notValid();
       const known = cache.credential(key.id);
-      if (known) return principalOf(known, key.secret);
-      if (!checksumMatches(token)) throw notValid();
-      return principalFromDatabase(key.id, key.secret, deadline);
+      if (known) requireSecret(known, key.secret);
+      return known && stands(known) ? known.principal : findCurrent(key.id, key.secret, deadline);
     },
   };
 }
@@ -48,10 +58,9 @@ export function notValid(): RolecallError {
   return new RolecallError('unauthenticated', 'this API key is not valid');
 }
 
-function principalOf(credential: Credential | undefined, secret: string): Principal {
-  const matches = secretMatches(secret, credential?.secretHash);
-  if (!credential || !matches || credential.revoked) throw notValid();
-  return credential.principal;
+/** Takes as long for a key that does not exist as for one that does. */
+function requireSecret(credential: Credential | undefined, secret: string): void {
+  if (!secretMatches(secret, credential?.secretHash)) throw notValid();
 }
 
 function bearerToken(header: string | undefined): string | undefined {

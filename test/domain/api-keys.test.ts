@@ -1,14 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
-import {
-  base62,
-  checksumMatches,
-  formatApiKey,
-  hashSecret,
-  parseApiKey,
-  secretMatches,
-} from '../../src/domain/api-keys.ts';
+import { base62, formatApiKey, hashSecret, parseApiKey, secretMatches } from '../../src/domain/api-keys.ts';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const printable = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index));
@@ -17,7 +10,7 @@ const letters = (length: number) =>
   fc.string({ unit: fc.constantFrom(...alphabet), minLength: length, maxLength: length });
 const keys = fc.record({ id: letters(12), secret: letters(43) });
 
-const isKey = (text: string) => parseApiKey(text) !== undefined && checksumMatches(text);
+const isKey = (text: string) => parseApiKey(text) !== undefined;
 const ordinary = formatApiKey({ id: 'AbCdEf012345', secret: 'x9Z'.repeat(14).concat('0') });
 const monotonous = formatApiKey({ id: '0'.repeat(12), secret: '0'.repeat(43) });
 
@@ -27,7 +20,6 @@ describe('the form of a key', () => {
     expect(text.slice(0, 59)).toBe(`rc_${key.id}_${key.secret}`);
     expect(text.slice(59)).toMatch(/^[0-9A-Za-z]{6}$/);
     expect(parseApiKey(text)).toEqual(key);
-    expect(checksumMatches(text)).toBe(true);
   });
 
   it('never changes, because keys outlive releases', () => {

@@ -110,11 +110,6 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     replace: 'known && known.catalogue === catalogue && known.from <= now && now < known.until',
     by: 'known',
   },
-  'a list that was asked for is kept for good': {
-    file: 'services/decisions/permission-lists.ts',
-    replace: 'kept?.access === access && kept.list.scope === scope',
-    by: 'kept?.list.scope === scope',
-  },
   'a list is kept whatever the scope': {
     file: 'services/decisions/permission-lists.ts',
     replace: 'kept?.access === access && kept.list.scope === scope',
@@ -137,8 +132,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'a batch is asked in one scope': {
     file: 'http/routes/authorize.ts',
-    replace: '({ user, scope, ...defined(check) })',
-    by: '({ user, ...defined(check), scope })',
+    replace: 'scope: check.scope ?? scope,',
+    by: 'scope,',
   },
   'what is given outweighs what is denied': {
     file: 'domain/decision/decide.ts',
@@ -264,8 +259,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'an entry is sealed to the first row, not to the one before': {
     file: 'storage/journal.ts',
-    replace: 'head = sealEntry(key, head, content);',
-    by: 'head = sealEntry(key, locked.journalHead, content);',
+    replace: 'head = sealEntry(key, head, content);\n    return',
+    by: 'head = sealEntry(key, locked.journalHead, content);\n    return',
   },
   'a dry run is kept': {
     file: 'storage/transaction.ts',

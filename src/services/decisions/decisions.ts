@@ -93,7 +93,7 @@ export function openDecisions(options: DecisionOptions): Decisions {
   );
   return {
     accessCheck: openAccessCheck({ views, lists, counts, noteBatch, usualMode }),
-    authentication: openAuthentication(cache),
+    authentication: openAuthentication(cache, freshness),
     wake: () => void freshness.latest().catch(() => {}),
   };
 }
