@@ -3,7 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { withBrokenBuild } from '../support/broken-build.ts';
 import { brokenFreshness, type Reason } from '../support/broken-freshness.ts';
-import { long, spread, summarize } from '../support/long-run.ts';
+import { long, spread, summarize, untilFound } from '../support/long-run.ts';
 import {
   type Build,
   buildOf,
@@ -67,12 +67,6 @@ async function giveAndTake(rounds: number, options: ReplicaOptions): Promise<Tal
   }
   await Promise.all(people.map(lane)).finally(close);
   return tally;
-}
-
-/** Whether a broken build is found out, by trying longer and longer: how soon it shows depends on the machine. */
-async function untilFound(shows: (times: number) => Promise<boolean>): Promise<boolean> {
-  for (const times of [1, 4, 16, 64]) if (await shows(times)) return true;
-  return false;
 }
 
 describe('what was given or taken at one replica', () => {

@@ -74,12 +74,12 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'what the user has already counts as given': {
     file: nearest,
-    replace: 'if (standing) gained.removeAll(standing.given);',
+    replace: 'gained.removeAll(given);',
     by: '',
   },
   'what is denied counts as given': {
     file: nearest,
-    replace: 'if (standing?.denied) gained.removeAll(standing.denied);',
+    replace: 'if (denied) gained.removeAll(denied);',
     by: '',
   },
   'the own edge of a role that includes another is left out': {

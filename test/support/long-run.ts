@@ -14,3 +14,9 @@ export function spread(values: readonly number[]): Readonly<Record<string, strin
   const at = (share: number) => (sorted[Math.ceil(sorted.length * share) - 1] ?? 0).toFixed(1);
   return { p50: at(0.5), p99: at(0.99), 'p99.9': at(0.999), max: at(1) };
 }
+
+/** Whether a broken build is found out, by trying longer and longer: how soon it shows depends on the machine. */
+export async function untilFound(shows: (times: number) => Promise<boolean>): Promise<boolean> {
+  for (const times of [1, 4, 16, 64]) if (await shows(times)) return true;
+  return false;
+}
