@@ -162,18 +162,130 @@ END $$;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA "rolecall" FROM PUBLIC;
 --> statement-breakpoint
 -- Whoever is neither sees no row of ours, whatever a stray grant lets them do. A sub-select is asked once a statement.
-DO $$
-DECLARE
-	name text;
-BEGIN
-	FOREACH name IN ARRAY ARRAY['users', 'identities', 'roles', 'permissions', 'role_includes', 'role_permissions',
-		'user_roles', 'user_permissions', 'api_keys', 'matrix_layers', 'epochs', 'revision', 'journal', 'personal',
-		'idempotency', 'migrations']
-	LOOP
-		EXECUTE format('ALTER TABLE rolecall.%I ENABLE ROW LEVEL SECURITY', name);
-		EXECUTE format('ALTER TABLE rolecall.%I FORCE ROW LEVEL SECURITY', name);
-		EXECUTE format('CREATE POLICY owner ON rolecall.%I USING ((SELECT rolecall.acts_for_owner(%L::regclass)))',
-			name, 'rolecall.' || name);
-		EXECUTE format('CREATE POLICY service ON rolecall.%I USING ((SELECT rolecall.acts_for_service()))', name);
-	END LOOP;
-END $$;
+ALTER TABLE "rolecall"."users" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."users" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."users" USING ((SELECT rolecall.acts_for_owner('rolecall.users'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."users" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."identities" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."identities" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."identities" USING ((SELECT rolecall.acts_for_owner('rolecall.identities'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."identities" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."roles" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."roles" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."roles" USING ((SELECT rolecall.acts_for_owner('rolecall.roles'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."roles" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."permissions" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."permissions" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."permissions" USING ((SELECT rolecall.acts_for_owner('rolecall.permissions'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."permissions" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."role_includes" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."role_includes" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."role_includes" USING ((SELECT rolecall.acts_for_owner('rolecall.role_includes'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."role_includes" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."role_permissions" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."role_permissions" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."role_permissions" USING ((SELECT rolecall.acts_for_owner('rolecall.role_permissions'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."role_permissions" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."user_roles" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."user_roles" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."user_roles" USING ((SELECT rolecall.acts_for_owner('rolecall.user_roles'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."user_roles" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."user_permissions" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."user_permissions" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."user_permissions" USING ((SELECT rolecall.acts_for_owner('rolecall.user_permissions'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."user_permissions" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."api_keys" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."api_keys" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."api_keys" USING ((SELECT rolecall.acts_for_owner('rolecall.api_keys'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."api_keys" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."matrix_layers" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."matrix_layers" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."matrix_layers" USING ((SELECT rolecall.acts_for_owner('rolecall.matrix_layers'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."matrix_layers" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."epochs" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."epochs" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."epochs" USING ((SELECT rolecall.acts_for_owner('rolecall.epochs'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."epochs" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."revision" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."revision" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."revision" USING ((SELECT rolecall.acts_for_owner('rolecall.revision'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."revision" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."journal" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."journal" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."journal" USING ((SELECT rolecall.acts_for_owner('rolecall.journal'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."journal" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."personal" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."personal" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."personal" USING ((SELECT rolecall.acts_for_owner('rolecall.personal'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."personal" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."idempotency" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."idempotency" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."idempotency" USING ((SELECT rolecall.acts_for_owner('rolecall.idempotency'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."idempotency" USING ((SELECT rolecall.acts_for_service()));
+--> statement-breakpoint
+ALTER TABLE "rolecall"."migrations" ENABLE ROW LEVEL SECURITY;
+--> statement-breakpoint
+ALTER TABLE "rolecall"."migrations" FORCE ROW LEVEL SECURITY;
+--> statement-breakpoint
+CREATE POLICY "owner" ON "rolecall"."migrations" USING ((SELECT rolecall.acts_for_owner('rolecall.migrations'::regclass)));
+--> statement-breakpoint
+CREATE POLICY "service" ON "rolecall"."migrations" USING ((SELECT rolecall.acts_for_service()));
