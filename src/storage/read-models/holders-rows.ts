@@ -22,7 +22,8 @@ export interface CandidateRow {
 /**
  * Users with a grant of one of the roles, or an allowing exception, in the order in which they were made. Each role in
  * each scope is read in that order from its index, no further than the limit, so that a page costs the same however
- * many hold the role and however many users there are.
+ * many hold the role and however many users there are. The planner is not told the limit: where it expects fewer rows,
+ * it would read all of them and sort.
  */
 export async function candidatesFor(
   sql: Sql,
@@ -38,13 +39,13 @@ export async function candidatesFor(
         select held.user_pk from giving cross join places cross join lateral (
           select distinct user_pk from rolecall.user_roles
           where role_pk = giving.pk and user_roles.scope = places.scope and user_pk > ${after}
-          order by user_pk limit ${limit}) as held
+          order by user_pk limit (select ${limit}::int)) as held
         union
         select held.user_pk from asked cross join places cross join lateral (
           select user_pk from rolecall.user_permissions
           where permission_pk = asked.pk and user_permissions.scope = places.scope and effect = 'allow'
             and user_pk > ${after}
-          order by user_pk limit ${limit}) as held
+          order by user_pk limit (select ${limit}::int)) as held
       ) as found order by user_pk limit ${limit}
     )
     select users.pk::float8 as pk, id, active,
@@ -84,7 +85,7 @@ export async function grantsAmong(
       select key, held.* from giving cross join places cross join lateral (
         select * from rolecall.user_roles
         where role_pk = giving.pk and user_roles.scope = places.scope and (user_pk, pk) > (${userPk}, ${pk})
-        order by user_pk, pk limit ${limit}) as held
+        order by user_pk, pk limit (select ${limit}::int)) as held
       order by user_pk, held.pk limit ${limit}
     )
     select json_build_object('pk', held.pk, 'userPk', held.user_pk, 'user', users.id, 'active', users.active,
