@@ -1,7 +1,10 @@
 import type { BuiltinPermission } from '../domain/matrix/builtin.ts';
 
-/** Where the scope comes from in which a route's permission is needed. */
-export type ScopeSource = 'query' | 'body' | 'everywhere';
+/**
+ * Where the scope comes from in which a route's permission is needed: what the query or each item of the body names, the
+ * empty one, or `held`, wherever the caller has it. What such a route answers is only what lies there.
+ */
+export type ScopeSource = 'query' | 'body' | 'everywhere' | 'held';
 
 /**
  * Who may use a route, stated by it as data; a route that states nothing keeps the server from starting.
@@ -24,10 +27,7 @@ interface RouteAccess {
 export const anybody: RouteAccess = { access: { who: 'anybody' } };
 export const anyCaller: RouteAccess = { access: { who: 'any caller' } };
 
-export function callersWith(
-  permission: BuiltinPermission,
-  scope: 'query' | 'everywhere' = 'everywhere',
-): RouteAccess {
+export function callersWith(permission: BuiltinPermission, scope: ScopeSource = 'everywhere'): RouteAccess {
   return { access: { who: 'callers with', permission, scope, aboutOthers: false } };
 }
 

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { RolecallError } from '../domain/errors.ts';
 import type { Principal } from '../domain/principals.ts';
 import { parseRevision, type Revision } from '../domain/revisions.ts';
+import { type Sight, seesNothing } from '../domain/sight.ts';
 import type { Call } from '../services/call.ts';
 import type { Asking } from '../services/decisions/access-check.ts';
 
@@ -13,6 +14,8 @@ export interface RequestState {
   /** By when the answer is due, on the process's monotonic clock. */
   readonly deadline: number;
   principal?: Principal;
+  /** Where the caller may look, for a route that shows what lies there. */
+  sight?: Sight;
   /** The body as it came, kept only for a request with an `Idempotency-Key`. */
   bodyBytes?: Buffer;
 }
@@ -35,6 +38,7 @@ export function callOf(request: FastifyRequest): Call {
     caller,
     requestId: request.id,
     deadline: stateOf(request).deadline,
+    sight: stateOf(request).sight ?? seesNothing,
     dryRun: query.dryRun === 'true',
     idempotency: idempotencyOf(request, caller),
   };

@@ -1,4 +1,5 @@
 import { actorOf, type Caller } from '../domain/principals.ts';
+import { type Sight, seesEverything } from '../domain/sight.ts';
 import { type Deadline, deadlineIn } from '../storage/deadline.ts';
 import type { IdempotencyKey } from '../storage/idempotency.ts';
 import type { WriteContext } from '../storage/transaction.ts';
@@ -8,6 +9,8 @@ export interface Call {
   readonly caller: Caller;
   readonly requestId: string | null;
   readonly deadline: Deadline;
+  /** Where the caller may look: lists show what lies there. */
+  readonly sight: Sight;
   readonly dryRun: boolean;
   readonly idempotency: IdempotencyKey | null;
 }
@@ -27,6 +30,7 @@ export function operatorCall(timeoutMs: number): Call {
     caller: { kind: 'operator' },
     requestId: null,
     deadline: deadlineIn(timeoutMs),
+    sight: seesEverything,
     dryRun: false,
     idempotency: null,
   };

@@ -1,6 +1,7 @@
 import { exchanged, reasonOf, sameTerms } from '../domain/grants.ts';
 import type { PermissionSlug, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
+import { sees } from '../domain/sight.ts';
 import {
   deleteException,
   type ExceptionRow,
@@ -43,6 +44,7 @@ export interface Exceptions {
     permission: PermissionSlug,
     scope: Scope,
   ): Promise<Written<ExceptionOutcome>>;
+  /** Every exception of the user in sight, those out of force too. */
   ofUser(call: Call, user: UserId): Promise<readonly ExceptionRow[]>;
 }
 
@@ -95,9 +97,10 @@ export function openExceptions(transactions: Transactions): Exceptions {
         change(handle, call, user, permission, scope, null),
       ),
     ofUser: (call, userId) =>
-      transactions.read(call.deadline, async (handle) =>
-        exceptionsOfUser(handle, (await requireUser(handle, userId)).pk),
-      ),
+      transactions.read(call.deadline, async (handle) => {
+        const exceptions = await exceptionsOfUser(handle, (await requireUser(handle, userId)).pk);
+        return exceptions.filter((exception) => sees(call.sight, exception.scope));
+      }),
   };
 }
 

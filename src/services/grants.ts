@@ -3,6 +3,7 @@ import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
 import { administratorRole } from '../domain/matrix/builtin.ts';
 import { scopesCovering } from '../domain/scopes.ts';
+import { sees } from '../domain/sight.ts';
 import {
   deleteGrant,
   findPlace,
@@ -36,8 +37,9 @@ export interface Grants {
   put(call: Call, user: UserId, role: RoleKey, scope: Scope, terms: Terms): Promise<Written<GrantOutcome>>;
   /** Takes back the role that was given through the API at exactly this scope; nothing to take back changes nothing. */
   remove(call: Call, user: UserId, role: RoleKey, scope: Scope): Promise<Written<GrantOutcome>>;
+  /** Every grant of the user in sight, those out of force too. */
   ofUser(call: Call, user: UserId): Promise<readonly GrantRow[]>;
-  /** Every grant of the role itself, those out of force too: in any scope, or those that reach into one. */
+  /** Every grant in sight of the role itself, those out of force too: in any scope, or those that reach into one. */
   ofRole(call: Call, role: RoleKey, scope: Scope | null, page: PageRequest): Promise<Page<GrantRow>>;
 }
 
@@ -88,9 +90,10 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
       }),
 
     ofUser: (call, userId) =>
-      transactions.read(call.deadline, async (handle) =>
-        grantsOfUser(handle, (await requireUser(handle, userId)).pk),
-      ),
+      transactions.read(call.deadline, async (handle) => {
+        const grants = await grantsOfUser(handle, (await requireUser(handle, userId)).pk);
+        return grants.filter((grant) => sees(call.sight, grant.scope));
+      }),
 
     ofRole: (call, roleKey, scope, page) =>
       transactions.read(call.deadline, async (handle) => {
@@ -99,7 +102,7 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         const after = cursors.positionOf(list, page);
         const position = after === null ? null : (JSON.parse(after) as HolderPosition);
         const scopes = scope === null ? null : scopesCovering(scope);
-        const rows = await grantsOfRole(handle, role.pk, scopes, position, page.limit);
+        const rows = await grantsOfRole(handle, role.pk, call.sight, scopes, position, page.limit);
         return cursors.pageOf(list, page, rows, (row) => JSON.stringify([row.user, row.scope, row.origin]));
       }),
   };

@@ -1,5 +1,6 @@
 import type { Catalogue } from '../domain/decision/catalogue.ts';
 import { decide } from '../domain/decision/decide.ts';
+import { scopesOf } from '../domain/decision/effective-access.ts';
 import type { CompiledAccess, UserAccess } from '../domain/decision/user-access.ts';
 import { RolecallError } from '../domain/errors.ts';
 import { endOf, type Window } from '../domain/grants.ts';
@@ -8,6 +9,7 @@ import { administratorRole, type BuiltinPermission, builtinLayer } from '../doma
 import { denialsOf, type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
 import type { Principal } from '../domain/principals.ts';
 import { everywhere } from '../domain/scopes.ts';
+import { type Sight, seesNothing } from '../domain/sight.ts';
 import { credentialStands } from '../storage/api-keys.ts';
 import { administratorRemains } from '../storage/grants.ts';
 import { type Facts, loadFacts } from '../storage/read-models/decision-rows.ts';
@@ -123,6 +125,21 @@ export function requirePermissionOf(
   const slug = slugFor(permission);
   const isNarrowedAway = narrowedTo !== null && !narrowedTo.has(slug);
   if (isNarrowedAway || !decide(catalogue, access, slug, scope).allowed) throw lacks(permission, scope);
+}
+
+/**
+ * Where the caller's user, through the caller's credential, has the permission. Throws `forbidden` if that is nowhere.
+ */
+export function requireSight(
+  access: CompiledAccess | undefined,
+  { narrowedTo }: Principal,
+  permission: BuiltinPermission,
+): Sight {
+  const slug = slugFor(permission);
+  const isNarrowedAway = narrowedTo !== null && !narrowedTo.has(slug);
+  const sight = access === undefined || isNarrowedAway ? seesNothing : scopesOf(access, slug);
+  if (sight.scopes.length > 0) return sight;
+  throw new RolecallError('forbidden', `this needs the permission ${permission}, in whatever scope`);
 }
 
 function lacks(permission: BuiltinPermission, scope: Scope): RolecallError {

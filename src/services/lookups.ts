@@ -9,8 +9,13 @@ import { findUser, type UserRow } from '../storage/users.ts';
 /** Throws `unknown_user`. Nobody is suggested: who exists is not the business of whoever mistypes. */
 export async function requireUser(handle: ReadHandle, id: UserId): Promise<UserRow> {
   const user = await findUser(handle, id);
-  if (!user) throw new RolecallError('unknown_user', 'there is no user with this id');
+  if (!user) throw unknownUser();
   return user;
+}
+
+/** The same for somebody who is not there and for somebody out of the caller's sight. */
+export function unknownUser(): RolecallError {
+  return new RolecallError('unknown_user', 'there is no user with this id');
 }
 
 /** Throws `unknown_role` with the nearest keys. */

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { UserId } from '../domain/ids.ts';
+import type { Scope, UserId } from '../domain/ids.ts';
 import { everywhere } from '../domain/scopes.ts';
+import { commonSight, isUnlimited, type Sight, seesEverything } from '../domain/sight.ts';
 import { apiKeysOfUser, deleteApiKeysOf } from '../storage/api-keys.ts';
 import { endExceptions } from '../storage/exceptions.ts';
 import { endGrants } from '../storage/grants.ts';
@@ -9,6 +10,7 @@ import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import {
   deleteUser,
+  holdsIn,
   insertUser,
   listUsers,
   type UserFilter,
@@ -19,9 +21,14 @@ import { type Call, writeContextOf } from './call.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
 import { recordRemoval } from './grants.ts';
 import { guardChange, type Reach, requireAdministrator } from './guard.ts';
-import { requireUser } from './lookups.ts';
+import { requireUser, unknownUser } from './lookups.ts';
 
-export type { Identity, UserFilter };
+export type { Identity };
+
+export interface UserListFilter extends Omit<UserFilter, 'holdingIn'> {
+  /** Who has something there or below. */
+  readonly scope?: Scope | undefined;
+}
 
 /** A user with the identities by which providers know them. */
 export interface User extends UserRow {
@@ -34,8 +41,9 @@ export interface UserChange {
 }
 
 export interface Users {
-  list(call: Call, filter: UserFilter, page: PageRequest): Promise<Page<UserRow>>;
-  /** Throws `unknown_user`. */
+  /** Whoever does not see everything sees those who have a grant or an exception in sight. */
+  list(call: Call, filter: UserListFilter, page: PageRequest): Promise<Page<UserRow>>;
+  /** Throws `unknown_user`, also for somebody who has nothing in sight. */
   get(call: Call, id: UserId): Promise<User>;
   /** Throws `user_exists` or `email_taken`. Without an id the user gets a UUIDv7. */
   create(
@@ -74,15 +82,22 @@ export function openUsers(transactions: Transactions, cursors: Cursors): Users {
   return {
     list: (call, filter, page) =>
       transactions.read(call.deadline, async (handle) => {
-        const list = `users ${JSON.stringify([filter.email, filter.idPrefix, filter.active])}`;
-        const rows = await listUsers(handle, filter, cursors.positionOf(list, page), page.limit);
+        const { email, idPrefix, active, scope } = filter;
+        const list = `users ${JSON.stringify([email, idPrefix, active, scope])}`;
+        const isWhole = scope === undefined && isUnlimited(call.sight);
+        const holdingIn = isWhole ? undefined : commonSight(call.sight, sightOf(scope));
+        const wanted = { email, idPrefix, active, holdingIn };
+        const rows = await listUsers(handle, wanted, cursors.positionOf(list, page), page.limit);
         return cursors.pageOf(list, page, rows, (row) => row.id);
       }),
 
     get: (call, id) =>
-      transactions.read(call.deadline, async (handle) =>
-        withIdentities(handle, await requireUser(handle, id)),
-      ),
+      transactions.read(call.deadline, async (handle) => {
+        const user = await requireUser(handle, id);
+        const isSeen = isUnlimited(call.sight) || (await holdsIn(handle, user.pk, call.sight));
+        if (!isSeen) throw unknownUser();
+        return withIdentities(handle, user);
+      }),
 
     create: (call, { id = uuidv7() as UserId, email, active }) =>
       transactions.write(writeContextOf(call), async (handle) => {
@@ -178,6 +193,10 @@ export async function createUser(
     personal: { id: row.id, ...(row.email === null ? {} : { email: row.email }) },
   });
   return { ...row, identities: [] };
+}
+
+function sightOf(scope: Scope | undefined): Sight {
+  return scope === undefined ? seesEverything : { scopes: [scope], denied: [] };
 }
 
 async function withIdentities(handle: Parameters<typeof identitiesOf>[0], user: UserRow): Promise<User> {

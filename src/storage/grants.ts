@@ -1,11 +1,13 @@
 import { and, asc, eq, inArray, sql as raw } from 'drizzle-orm';
 import type { Terms } from '../domain/grants.ts';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import type { Sight } from '../domain/sight.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
 import { granterName } from './granters.ts';
 import { roles } from './schema/roles.ts';
 import { userRoles } from './schema/user-roles.ts';
 import { users } from './schema/users.ts';
+import { inSight } from './sight.ts';
 
 /** A grant as people read it. `grantedBy` is null when the operator gave it. */
 export interface GrantRow extends Terms {
@@ -91,10 +93,14 @@ export async function grantsOfUser(handle: ReadHandle, userPk: number): Promise<
 /** Where a grant stands in the list of a role's holders. */
 export type HolderPosition = readonly [user: string, scope: string, origin: string];
 
-/** Those who hold a role directly, in any scope or in these, after a position, one more than `limit` if there are more. */
+/**
+ * Those who hold a role directly, in any scope or in these, as far as it is in sight, after a position, one more than
+ * `limit` if there are more.
+ */
 export async function grantsOfRole(
   handle: ReadHandle,
   rolePk: number,
+  sight: Sight,
   scopes: readonly Scope[] | null,
   after: HolderPosition | null,
   limit: number,
@@ -104,6 +110,7 @@ export async function grantsOfRole(
     .where(
       and(
         eq(userRoles.rolePk, rolePk),
+        inSight(userRoles.scope, sight),
         scopes === null ? undefined : inArray(userRoles.scope, [...scopes]),
         after === null
           ? undefined

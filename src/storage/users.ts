@@ -1,7 +1,12 @@
-import { and, asc, eq, gt, sql as raw } from 'drizzle-orm';
+import { and, asc, eq, exists, gt, or, sql as raw } from 'drizzle-orm';
+import { QueryBuilder } from 'drizzle-orm/pg-core';
 import type { UserId } from '../domain/ids.ts';
+import type { Sight } from '../domain/sight.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
+import { userPermissions } from './schema/user-permissions.ts';
+import { userRoles } from './schema/user-roles.ts';
 import { users } from './schema/users.ts';
+import { inSight } from './sight.ts';
 
 export type UserRow = Omit<typeof users.$inferSelect, 'id'> & { readonly id: UserId };
 
@@ -9,6 +14,28 @@ export interface UserFilter {
   readonly email?: string | undefined;
   readonly idPrefix?: string | undefined;
   readonly active?: boolean | undefined;
+  /** Who has a grant or an exception there, in force or not. */
+  readonly holdingIn?: Sight | undefined;
+}
+
+/** Whether a user has a grant or an exception there. */
+export async function holdsIn({ db }: ReadHandle, pk: number, sight: Sight): Promise<boolean> {
+  const rows = await db
+    .select({ pk: users.pk })
+    .from(users)
+    .where(and(eq(users.pk, pk), isHolding(sight)));
+  return rows.length > 0;
+}
+
+function isHolding(sight: Sight) {
+  const held = (table: typeof userRoles | typeof userPermissions) =>
+    exists(
+      new QueryBuilder()
+        .select({ pk: table.pk })
+        .from(table)
+        .where(and(eq(table.userPk, users.pk), inSight(table.scope, sight))),
+    );
+  return or(held(userRoles), held(userPermissions));
 }
 
 export async function findUser({ db }: ReadHandle, id: UserId): Promise<UserRow | undefined> {
@@ -31,6 +58,7 @@ export async function listUsers(
         after === null ? undefined : gt(users.id, after),
         filter.email === undefined ? undefined : eq(users.email, filter.email),
         filter.active === undefined ? undefined : eq(users.active, filter.active),
+        filter.holdingIn === undefined ? undefined : isHolding(filter.holdingIn),
         filter.idPrefix === undefined ? undefined : raw`starts_with(${users.id}, ${filter.idPrefix})`,
       ),
     )

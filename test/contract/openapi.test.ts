@@ -113,7 +113,7 @@ test('every schema is valid JSON Schema 2020-12, and so is its example', () => {
 
 test('every operation says which permission it needs, or needs none (invariant 8)', () => {
   const stating =
-    /^Needs `rolecall_[a-z_]+`, (everywhere|in the scope of the query|in the scope asked about)/;
+    /^Needs `rolecall_[a-z_]+`, (everywhere|in the scope of the query|in each scope that the body names|wherever)/;
   const unstated = operations
     .filter(needsCredential)
     .filter(({ description }) => !stating.test(description ?? ''));

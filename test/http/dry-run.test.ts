@@ -1,6 +1,7 @@
 import postgres from 'postgres';
 import type { Response } from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { contentsOf } from '../support/contents.ts';
 import { expectContract, operations } from '../support/contract.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -17,18 +18,7 @@ afterAll(async () => {
 
 type Agent = ReturnType<TestService['as']>;
 
-/** A digest of every row of every table. */
-async function contents(): Promise<Record<string, string>> {
-  const tables = await sql<{ name: string }[]>`
-    select relname as name from pg_class where relnamespace = 'rolecall'::regnamespace and relkind = 'r' order by 1`;
-  const digests = tables.map(async ({ name }) => {
-    const [row] = await sql<{ digest: string }[]>`
-      select count(*) || ' ' || md5(coalesce(string_agg(t::text, ',' order by t::text collate "C"), '')) as digest
-      from ${sql(`rolecall.${name}`)} as t`;
-    return [name, row?.digest ?? ''];
-  });
-  return Object.fromEntries(await Promise.all(digests));
-}
+const contents = () => contentsOf(sql);
 
 /** Who did what a revision records, by which request, and whether it is the one after all others. */
 async function recordedAt(revision: string) {

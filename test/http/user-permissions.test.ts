@@ -272,10 +272,11 @@ describe('where somebody holds something', () => {
     });
   });
 
-  test('needs rolecall_read_users everywhere, and a user who exists', async () => {
+  test('needs rolecall_read_users somewhere, and a user who exists', async () => {
     const key = await service.keyFor('vlad');
-    await service.as().put('/users/vlad/roles/backend?scope=org').expect(201);
     expect((await service.as(key).get('/users/root/scopes')).status).toBe(403);
+    await service.as().put('/users/vlad/roles/backend?scope=org').expect(201);
+    expect((await service.as(key).get('/users/root/scopes')).body.scopes).toEqual(['org']);
     expect((await service.as(key).get('/users/vlad/scopes')).status).toBe(200);
     expect((await service.as().get('/users/nobody-at-all/scopes')).body.code).toBe('unknown_user');
   });

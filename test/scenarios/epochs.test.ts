@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { afterEach, describe, expect, test } from 'vitest';
+import { operatorCall } from '../../src/services/call.ts';
 import { withBrokenBuild } from '../support/broken-build.ts';
 import { brokenFreshness } from '../support/broken-freshness.ts';
 import { startChaosProxy } from '../support/chaos-proxy.ts';
@@ -87,16 +88,7 @@ describe('a copy of the database', () => {
     const copy = await copyOf(database.url);
     const replicas = await Promise.all(Array.from({ length: 3 }, () => open(copy, key)));
     const made = replicas.map((replica, index) =>
-      replica.runtime.users.create(
-        {
-          caller: { kind: 'operator' },
-          requestId: null,
-          deadline: performance.now() + 20_000,
-          dryRun: false,
-          idempotency: null,
-        },
-        { id: `user-${index}` } as never,
-      ),
+      replica.runtime.users.create(operatorCall(20_000), { id: `user-${index}` } as never),
     );
     await Promise.all(made);
     expect(await epochsOf(copy)).toBe(2);

@@ -1,10 +1,12 @@
-import type { FastifyInstance, RouteOptions } from 'fastify';
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { Scope } from '../../domain/ids.ts';
 import { everywhere } from '../../domain/scopes.ts';
 import type { Authentication } from '../../services/authentication.ts';
 import type { AccessCheck } from '../../services/decisions/access-check.ts';
-import { accessOf } from '../access.ts';
+import { type Access, accessOf } from '../access.ts';
 import { askingOf, stateOf } from '../call.ts';
+
+type Demand = Extract<Access, { who: 'callers with' }>;
 
 /**
  * Holds every route to what it states: who may call it, and with which permission in which scope. Writes are guarded
@@ -49,8 +51,12 @@ export function addAuthorization(
   app.addHook('preHandler', (request, _reply, done) => {
     const access = accessOf(request.routeOptions.config);
     if (access?.who !== 'callers with' || access.aboutOthers) return done();
-    const { scope = everywhere } = request.query as { scope?: Scope };
-    const asked = access.scope === 'query' ? scope : everywhere;
-    accessCheck.requireOf(askingOf(request, {}), access.permission, asked).then(() => done(), done);
+    admit(request, access).then(() => done(), done);
   });
+
+  async function admit(request: FastifyRequest, { permission, scope: source }: Demand): Promise<void> {
+    const { scope = everywhere } = request.query as { scope?: Scope };
+    const asked = { query: scope, everywhere, body: null, held: null }[source];
+    stateOf(request).sight = await accessCheck.requireOf(askingOf(request, {}), permission, asked);
+  }
 }

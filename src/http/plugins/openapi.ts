@@ -47,8 +47,9 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
 
 const scopes = {
   query: 'in the scope of the query',
-  body: 'in the scope asked about',
+  body: 'in each scope that the body names',
   everywhere: 'everywhere',
+  held: 'wherever: what is answered lies where the caller has it',
 };
 
 const optionalMark = 'x-fastify-zod-openapi-optional';

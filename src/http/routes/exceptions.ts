@@ -21,7 +21,7 @@ export const exceptionRoutes: FastifyPluginAsyncZodOpenApi<{ exceptions: Excepti
   app.route({
     method: 'GET',
     url: '/users/:user/exceptions',
-    config: callersWith('rolecall_read_users'),
+    config: callersWith('rolecall_read_users', 'held'),
     schema: {
       operationId: 'listUserExceptions',
       summary: 'Every exception of a user, those that have not begun or have ended too',

@@ -12,7 +12,7 @@ export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = asy
   app.route({
     method: 'GET',
     url: '/users/:user/roles',
-    config: callersWith('rolecall_read_users'),
+    config: callersWith('rolecall_read_users', 'held'),
     schema: {
       operationId: 'listUserRoles',
       summary: 'Every grant of a user, those that have not begun or have ended too',

@@ -35,7 +35,7 @@ export const holderRoutes: FastifyPluginAsyncZodOpenApi<{ holders: Holders; gran
   app.route({
     method: 'GET',
     url: '/roles/:role/users',
-    config: callersWith('rolecall_read_users'),
+    config: callersWith('rolecall_read_users', 'held'),
     schema: {
       operationId: 'listRoleUsers',
       summary: 'Who holds a role, directly or effectively',

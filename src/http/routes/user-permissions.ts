@@ -68,7 +68,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
   app.route({
     method: 'GET',
     url: '/users/:user/scopes',
-    config: aboutOthersWith(aboutOthers.see, 'everywhere'),
+    config: aboutOthersWith(aboutOthers.see, 'held'),
     schema: {
       operationId: 'getUserScopes',
       summary: 'Where a user holds a permission, or anything',

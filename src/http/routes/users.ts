@@ -22,10 +22,10 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
   app.route({
     method: 'GET',
     url: '/users',
-    config: callersWith('rolecall_read_users'),
+    config: callersWith('rolecall_read_users', 'held'),
     schema: {
       operationId: 'listUsers',
-      summary: 'Users in the order of their ids',
+      summary: 'Users in the order of their ids: who sees not everything, those who have something in sight',
       tags,
       querystring: usersQuery,
       response: { 200: userList, ...refusals() },
@@ -56,7 +56,7 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
   app.route({
     method: 'GET',
     url: '/users/:user',
-    config: callersWith('rolecall_read_users'),
+    config: callersWith('rolecall_read_users', 'held'),
     schema: {
       operationId: 'getUser',
       summary: 'A user with their identities',

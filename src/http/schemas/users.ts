@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { page, writtenMembers } from './answers.ts';
-import { bodyMeta, email, listOf, text, timeOut, userId } from './primitives.ts';
+import { bodyMeta, email, listOf, scope, text, timeOut, userId } from './primitives.ts';
 import { pageQuery } from './requests.ts';
 
 export const createUserBody = z
@@ -22,6 +22,7 @@ export const usersQuery = z.strictObject({
     .enum(['true', 'false'])
     .transform((value) => value === 'true')
     .optional(),
+  scope: scope.optional().meta({ description: 'Who has a grant or an exception there or below' }),
   ...pageQuery,
 });
 

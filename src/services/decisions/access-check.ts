@@ -6,8 +6,8 @@ import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import type { Principal } from '../../domain/principals.ts';
 import { formatRevision } from '../../domain/revisions.ts';
-import { everywhere } from '../../domain/scopes.ts';
-import { requirePermissionOf } from '../guard.ts';
+import { commonSight, type Sight, seesEverything } from '../../domain/sight.ts';
+import { requirePermissionOf, requireSight } from '../guard.ts';
 import type { DecisionCounts } from './decision-counts.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
 import type { Asking, FreshnessMode, View, Views } from './views.ts';
@@ -56,10 +56,16 @@ export interface AccessCheck {
     user: UserId,
     scope: Scope,
   ): Promise<{ permissions: UserPermissions; revision: string }>;
-  /** Where the user holds the permission, or with null anything. Throws `unknown_user`. */
+  /**
+   * Where the user holds the permission, or with null anything: of that, what lies where the caller may see users, and
+   * of oneself all. Throws `unknown_user`.
+   */
   scopesOf(asking: Asking, user: UserId, permission: PermissionSlug | null): Promise<UserScopes>;
-  /** Throws `forbidden` unless the caller may use a route that needs this permission in this scope. */
-  requireOf(asking: Asking, permission: BuiltinPermission, scope: Scope): Promise<void>;
+  /**
+   * Throws `forbidden` unless the caller may use a route that needs this permission in this scope, or with null in any.
+   * Resolves to where the caller has it.
+   */
+  requireOf(asking: Asking, permission: BuiltinPermission, scope: Scope | null): Promise<Sight>;
 }
 
 export interface AccessCheckSources {
@@ -85,10 +91,10 @@ export function openAccessCheck({
     return { permission, decision };
   }
 
-  async function aboutUser(asking: Asking, user: UserId, scope: Scope) {
+  async function aboutUser(asking: Asking, user: UserId, admit: (view: View, caller: Principal) => unknown) {
     const { caller } = asking;
     const view = await views.of(asking, user === caller.userId ? [user] : [caller.userId, user]);
-    if (user !== caller.userId) requireOn(view, caller, aboutOthers.see, scope);
+    if (user !== caller.userId) admit(view, caller);
     const found = view.users.get(user);
     if (!found) throw new RolecallError('unknown_user', 'there is no user with this id');
     return { view, found, revision: formatRevision(view.snapshot.revision) };
@@ -120,25 +126,36 @@ export function openAccessCheck({
     },
 
     async permissionsOf(asking, user, scope) {
-      const { view, found, revision } = await aboutUser(asking, user, scope);
+      const { view, found, revision } = await aboutUser(asking, user, (seen, caller) =>
+        requireOn(seen, caller, aboutOthers.see, scope),
+      );
       const access = found.at(view.snapshot.catalogue, view.now);
       return { permissions: lists.of(found, access, scope), revision };
     },
 
     async scopesOf(asking, user, permission) {
-      const { view, found, revision } = await aboutUser(asking, user, everywhere);
+      let sight = seesEverything;
+      const { view, found, revision } = await aboutUser(asking, user, (seen, caller) => {
+        sight = sightOn(seen, caller, aboutOthers.see);
+      });
       const access = found.at(view.snapshot.catalogue, view.now);
-      return { user, permission, ...scopesOf(access, permission), revision };
+      return { user, permission, ...commonSight(scopesOf(access, permission), sight), revision };
     },
 
     async requireOf(asking, permission, scope) {
-      requireOn(await views.of(asking, [asking.caller.userId]), asking.caller, permission, scope);
+      const view = await views.of(asking, [asking.caller.userId]);
+      if (scope !== null) requireOn(view, asking.caller, permission, scope);
+      return sightOn(view, asking.caller, permission);
     },
   };
 }
 
 function requireOn(view: View, caller: Principal, permission: BuiltinPermission, scope: Scope): void {
   requirePermissionOf(view.snapshot.catalogue, accessOn(view, caller.userId), caller, permission, scope);
+}
+
+function sightOn(view: View, caller: Principal, permission: BuiltinPermission): Sight {
+  return requireSight(accessOn(view, caller.userId), caller, permission);
 }
 
 function accessOn({ snapshot, now, users }: View, user: UserId): CompiledAccess | undefined {

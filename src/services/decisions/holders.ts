@@ -5,6 +5,7 @@ import { inForce } from '../../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../../domain/ids.ts';
 import { formatRevision } from '../../domain/revisions.ts';
 import { scopesCovering } from '../../domain/scopes.ts';
+import { sees } from '../../domain/sight.ts';
 import type { Cursors, Page, PageRequest } from '../../storage/pagination.ts';
 import {
   type CandidateRow,
@@ -30,6 +31,7 @@ export interface Via {
 
 export interface Holder {
   readonly user: UserId;
+  /** What lies in the caller's sight. */
   readonly via: readonly Via[];
   readonly viaLeftOut: number;
 }
@@ -48,7 +50,7 @@ export interface Holders {
   ): Promise<Page<Holder> & { readonly revision: string }>;
   /**
    * The grants in force by which active users have a role in a scope: of the role itself and of every role that includes
-   * it. In the same order, and with pages that may be as short. Throws `unknown_role`.
+   * it, as far as the caller sees them. In the same order, and with pages that may be as short. Throws `unknown_role`.
    */
   ofRole(call: Call, role: RoleKey, scope: Scope, page: PageRequest): Promise<Page<HeldRow>>;
 }
@@ -79,7 +81,8 @@ export function openHolders(transactions: Transactions, cursors: Cursors, catalo
             const via = [...grants, ...allows.map((exception) => ({ role: null, ...exception }))]
               .filter((held) => inForce(held, moment.now))
               .map(({ role, scope: at, expiresAt }) => ({ role, scope: at, expiresAt }));
-            return { user: id, via: via.slice(0, mostVia), viaLeftOut: Math.max(0, via.length - mostVia) };
+            const shown = via.filter((held) => sees(call.sight, held.scope)).slice(0, mostVia);
+            return { user: id, via: shown, viaLeftOut: via.length - shown.length };
           },
         });
         return { ...found, revision: formatRevision(moment.revision) };
@@ -99,7 +102,8 @@ export function openHolders(transactions: Transactions, cursors: Cursors, catalo
             return grantsAmong(handle.sql, { roles, scopes, after, limit });
           },
           positionOf: ({ userPk, pk }) => JSON.stringify([userPk, pk]),
-          keep: (held) => (held.active && inForce(held, moment.now) ? held : undefined),
+          keep: (held) =>
+            held.active && inForce(held, moment.now) && sees(call.sight, held.scope) ? held : undefined,
         });
       }),
   };

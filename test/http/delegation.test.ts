@@ -1,0 +1,203 @@
+import postgres from 'postgres';
+import type { Response } from 'supertest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { contentsOf } from '../support/contents.ts';
+import { expectContract, goodBodies, operations } from '../support/contract.ts';
+import { startTestService, type TestService } from '../support/service.ts';
+
+/** What somebody who looks after one tenant has there, and nowhere else. */
+const office = [
+  ...[
+    'check',
+    'read_users',
+    'manage_users',
+    'grant_roles',
+    'grant_permissions',
+    'read_roles',
+    'manage_roles',
+  ],
+  ...['read_permissions', 'manage_permissions', 'read_keys', 'manage_keys', 'escalate'],
+].map((action) => `rolecall_${action}`);
+
+const tenants = ['acme', 'rival'] as const;
+const people = ['boss', 'clerk', 'guest'];
+
+let service: TestService;
+let sql: postgres.Sql;
+/** Of whoever looks after acme. */
+let key: string;
+
+/** Two tenants that mirror each other, some who belong to both, and one who has everything. */
+beforeAll(async () => {
+  service = await startTestService();
+  sql = postgres(service.database.url, { max: 1 });
+  const as = () => service.as();
+  await as().post('/roles').send({ key: 'tenant-admin', name: 'Tenant admin' }).expect(201);
+  for (const slug of office) await as().put(`/roles/tenant-admin/permissions/${slug}`).expect(200);
+  for (const id of [...tenants.flatMap((tenant) => people.map((who) => `${tenant}-${who}`)), 'both', 'chief'])
+    await as()
+      .post('/users')
+      .send({ id, email: `${id}@example.com` })
+      .expect(201);
+  for (const tenant of tenants) {
+    const place = async (user: string, scope: string, ...roles: string[]) => {
+      for (const role of roles)
+        await as()
+          .put(`/users/${user}/roles/${role}?scope=${scope}`)
+          .send({ reason: `for ${tenant}` })
+          .expect(201);
+    };
+    await place(`${tenant}-boss`, `org/${tenant}`, 'tenant-admin', 'manager');
+    await place(`${tenant}-clerk`, `org/${tenant}/billing`, 'loader');
+    await place('both', `org/${tenant}`, 'viewer');
+    await as()
+      .put(`/users/${tenant}-guest/permissions/orders_view_order?scope=org/${tenant}`)
+      .send({ effect: 'allow', reason: `for ${tenant}` })
+      .expect(201);
+  }
+  await as().put('/users/chief/roles/manager').send({ reason: 'for all' }).expect(201);
+  key = await service.keyFor('acme-boss');
+});
+afterAll(async () => {
+  await sql.end();
+  await service.close();
+});
+
+/** Every page of a list. */
+async function pages(path: string, query: Record<string, string> = {}): Promise<Response[]> {
+  const found: Response[] = [];
+  let after: string | undefined;
+  do {
+    const response = await service
+      .as(key)
+      .get(path)
+      .query({ ...query, limit: '1', ...(after && { after }) });
+    expect(response.status, response.text).toBe(200);
+    found.push(response);
+    after = response.body.nextCursor ?? undefined;
+  } while (after !== undefined);
+  return found;
+}
+
+const dataOf = (found: readonly Response[]) => found.flatMap(({ body }) => body.data);
+
+describe('whoever looks after one scope (A-05)', () => {
+  test('sees the users who have something there, page by page, and nobody else', async () => {
+    const ids = dataOf(await pages('/users')).map(({ id }) => id);
+    expect(ids).toEqual(['acme-boss', 'acme-clerk', 'acme-guest', 'both']);
+    expect((await service.as(key).get('/users/both').expect(200)).body.email).toBe('both@example.com');
+  });
+
+  test('is told of everybody else what is told of nobody', async () => {
+    const unknown = await service.as(key).get('/users/not-there');
+    for (const id of ['rival-boss', 'rival-clerk', 'chief', 'root']) {
+      const response = await service.as(key).get(`/users/${id}`);
+      expectContract(response, 'GET', '/users/{user}');
+      expect({ ...response.body, requestId: '' }).toEqual({ ...unknown.body, requestId: '' });
+    }
+  });
+
+  test('sees of users and roles the grants and exceptions that lie there', async () => {
+    const both = (await service.as(key).get('/users/both/roles').expect(200)).body.data;
+    expect(both.map(({ scope }: { scope: string }) => scope)).toEqual(['org/acme']);
+    for (const id of ['rival-guest', 'rival-boss', 'chief'])
+      for (const list of ['roles', 'exceptions'])
+        expect((await service.as(key).get(`/users/${id}/${list}`).expect(200)).body.data).toEqual([]);
+    const guest = (await service.as(key).get('/users/acme-guest/exceptions').expect(200)).body.data;
+    expect(guest).toHaveLength(1);
+    const holders = dataOf(await pages('/roles/viewer/users'));
+    expect(holders.map(({ user, scope }) => [user, scope])).toEqual([['both', 'org/acme']]);
+    for (const scope of ['', 'org/acme', 'org/acme/billing', 'org/rival']) {
+      const effective = dataOf(await pages('/roles/viewer/users', { effective: 'true', scope }));
+      expect(
+        effective.every((grant) => grant.scope.startsWith('org/acme')),
+        scope,
+      ).toBe(true);
+    }
+  });
+
+  test('sees where somebody has something as far as it is there', async () => {
+    const scopesOf = async (id: string, query = '') =>
+      (await service.as(key).get(`/users/${id}/scopes${query}`).expect(200)).body;
+    expect(await scopesOf('both')).toMatchObject({ scopes: ['org/acme'], denied: [] });
+    expect(await scopesOf('rival-boss')).toMatchObject({ scopes: [] });
+    expect(await scopesOf('chief', '?permission=orders.view_order')).toMatchObject({ scopes: ['org/acme'] });
+    expect((await service.as(key).get('/me/scopes')).body.scopes).toEqual(['org/acme']);
+  });
+
+  test('learns who may do something there, and not through what that lies above', async () => {
+    const [first, ...rest] = await pages('/permissions/orders_view_order/users', { scope: 'org/acme' });
+    const found = dataOf([first as Response, ...rest]);
+    expect(found.find(({ user }) => user === 'chief')).toEqual({ user: 'chief', via: [], viaLeftOut: 1 });
+    const text = JSON.stringify(found);
+    expect(text).not.toContain('rival-');
+    expect(found.map(({ user }) => user)).toEqual(
+      expect.arrayContaining(['acme-boss', 'acme-guest', 'both']),
+    );
+    for (const scope of ['', 'org', 'org/rival', 'org/acmes'])
+      expect(
+        (await service.as(key).get('/permissions/orders_view_order/users').query({ scope })).status,
+      ).toBe(403);
+  });
+
+  test('is explained what lies there, and told how much lies above', async () => {
+    const explained = await service
+      .as(key)
+      .get('/users/chief/explain')
+      .query({ permission: 'orders.view_order', scope: 'org/acme' });
+    expectContract(explained, 'GET', '/users/{user}/explain');
+    expect(explained.body).toMatchObject({ allowed: true, paths: [], pathsLeftOut: 1, exceptionsLeftOut: 0 });
+    expect(explained.text).not.toContain('for all');
+    const own = await service
+      .as(key)
+      .get('/users/acme-boss/explain')
+      .query({ permission: 'orders.view_order', scope: 'org/acme/billing' });
+    expect(own.body.paths[0].grant).toMatchObject({ reason: 'for acme', grantedBy: 'root' });
+    const other = { permission: 'orders.view_order', scope: 'org/rival' };
+    expect((await service.as(key).get('/users/both/explain').query(other)).status).toBe(403);
+  });
+
+  test('grants and excepts there and below, nowhere else (A-11)', async () => {
+    for (const scope of ['org/acme', 'org/acme/billing/eu']) {
+      await service.as(key).put('/users/acme-clerk/roles/viewer').query({ scope }).expect(201);
+      await service.as(key).delete('/users/acme-clerk/roles/viewer').query({ scope }).expect(200);
+      const exception = '/users/acme-clerk/permissions/orders_load_order';
+      await service.as(key).put(exception).query({ scope }).send({ effect: 'deny' }).expect(201);
+      await service.as(key).delete(exception).query({ scope }).expect(200);
+    }
+  });
+});
+
+/** What identifies something of the other tenant, or of nobody in particular, in every place of a path. */
+const foreign: Readonly<Record<string, string>> = {
+  user: 'rival-clerk',
+  role: 'loader',
+  other: 'viewer',
+  permission: 'orders_view_order',
+};
+const writes = operations.filter(({ method, tags }) => method !== 'GET' && !tags?.includes('Checks'));
+
+const takesScope = ({ parameters }: (typeof writes)[number]) =>
+  parameters?.some(({ name }) => name === 'scope') ?? false;
+
+test.for(
+  writes.flatMap((operation) =>
+    (takesScope(operation) ? ['', 'org', 'org/rival/billing', 'org/acmes'] : ['']).map((scope) => ({
+      scope,
+      ...operation,
+    })),
+  ),
+)('$method $path changes nothing in the scope "$scope" (A-05, A-11)', async (operation) => {
+  const { body } = await service.as().get('/keys?user=root').expect(200);
+  const names = { ...foreign, key: body.data[0].id };
+  const path = operation.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => String(names[name as never]));
+  const standing = await contentsOf(sql);
+  const response = await service
+    .as(key)
+    [operation.method.toLowerCase() as 'post'](path)
+    .query(takesScope(operation) ? { scope: operation.scope } : {})
+    .set('if-match', '"x"')
+    .send(goodBodies[operation.operationId]);
+  expect(response.body).toMatchObject({ status: 403, code: 'forbidden' });
+  expect(await contentsOf(sql)).toEqual(standing);
+});
