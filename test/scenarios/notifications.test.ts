@@ -198,7 +198,7 @@ describe('a replica that answers from memory', () => {
   });
 });
 
-describe.skipIf(!hasPgbouncer && !long)('through pgbouncer in transaction mode', () => {
+describe.skipIf(!hasPgbouncer)('through pgbouncer in transaction mode', () => {
   test('a listener hears nothing and says so (C-06)', async () => {
     const pooler = await startPgbouncer(started.database.url);
     undo.push(() => pooler.stop());

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync } from 'node:fs';
-import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chown, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { serverAccount } from '../../src/storage/embedded/account.ts';
 import { freePort } from '../../src/storage/embedded/port.ts';
+import { long } from './long-run.ts';
 
 const installed = '/usr/lib/postgresql';
 
@@ -19,14 +20,9 @@ export const serverTools = (existsSync(installed) ? readdirSync(installed) : [])
   .sort()
   .at(-1);
 
-const bouncer = '/usr/sbin/pgbouncer';
-export const hasPooler = existsSync(bouncer);
-
 // Where everything is to be tried, nothing is left out silently.
-if ((serverTools === undefined || !hasPooler) && process.env['TEST_LONG'] !== undefined)
-  throw new Error(
-    'the long tests need pg_dump, initdb and pgbouncer: apt-get install -y postgresql pgbouncer',
-  );
+if (serverTools === undefined && long)
+  throw new Error('the long tests need pg_dump and initdb: apt-get install -y postgresql');
 
 /** Runs one of the programs. Rejects with what it printed if it fails. */
 export async function runTool(program: string, words: readonly string[]): Promise<string> {
@@ -67,42 +63,6 @@ export async function startCluster(): Promise<ServerCluster> {
     url,
     async stop() {
       server.kill('SIGINT');
-      await gone;
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
-}
-
-/** A pgbouncer in front of a database, whoever comes being the user of its URL. */
-export async function startPooler(url: string, mode: 'session' | 'transaction'): Promise<ServerCluster> {
-  const account = await serverAccount();
-  const folder = await mkdtemp(join(tmpdir(), 'rolecall-pooler-'));
-  const { hostname, port, username, password, pathname } = new URL(url);
-  const listening = await freePort(0);
-  const file = join(folder, 'pgbouncer.ini');
-  await writeFile(
-    file,
-    `[databases]
-app = host=${hostname} port=${port} dbname=${pathname.slice(1)} user=${username} password='${password}'
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${listening}
-unix_socket_dir =
-auth_type = any
-pool_mode = ${mode}
-logfile =
-`,
-  );
-  if (account) for (const path of [folder, file]) await chown(path, account.uid, account.gid);
-  const pooler = spawn(bouncer, [file], { ...account, cwd: folder, env: {}, stdio: 'ignore' });
-  const gone = once(pooler, 'exit');
-  const pooled = `postgres://anybody@127.0.0.1:${listening}/app`;
-  for (const deadline = Date.now() + 30_000; !(await answers(pooled)); await sleep(50))
-    if (Date.now() > deadline || pooler.exitCode !== null) throw new Error('pgbouncer did not start');
-  return {
-    url: pooled,
-    async stop() {
-      pooler.kill('SIGINT');
       await gone;
       await rm(folder, { recursive: true, force: true });
     },
