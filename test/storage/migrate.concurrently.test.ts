@@ -59,6 +59,7 @@ describe('a step outside of a transaction', () => {
     await reader`begin isolation level repeatable read`;
     await reader`select 1 from rolecall.users`;
     const crashed = up();
+    crashed.catch(() => {});
     const building = () => sql<
       { pid: number }[]
     >`select pid from pg_stat_activity where datname = current_database()

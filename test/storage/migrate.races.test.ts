@@ -1,30 +1,31 @@
-import { execFile } from 'node:child_process';
-import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { migrateDown } from '../../src/storage/migrations/down.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
 import { migrateUp } from '../../src/storage/migrations/up.ts';
-import { projectRoot } from '../support/build.ts';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
+import { long, summarize } from '../support/long-run.ts';
+import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.ts';
 import { environmentFor, type Program, start } from '../support/program.ts';
+import { openPrograms, type Programs } from '../support/programs.ts';
 
-let workshop: string;
+let programs: Programs;
 /** Folders of the compiled program: as it ships, with two slow steps after those, and with one that waits to be let in. */
 let shipped: string;
 let slow: string;
 let gated: string;
 
+const programWith = (steps: Readonly<Record<string, string>>) =>
+  programs.withSteps(
+    Object.fromEntries(
+      Object.entries(steps).map(([name, up]) => [name, [up, `drop table rolecall.${name.slice(5)}`]]),
+    ),
+  );
+
 beforeAll(async () => {
-  workshop = await mkdtemp(join(tmpdir(), 'rolecall-races-test-'));
-  const compiler = join(projectRoot, 'node_modules/typescript/bin/tsc');
-  const dist = join(workshop, 'dist');
-  const words = ['-p', join(projectRoot, 'tsconfig.build.json'), '--outDir', dist, '--noCheck'];
-  await promisify(execFile)(process.execPath, [compiler, ...words, '--tsBuildInfoFile', join(dist, 'info')]);
+  programs = await openPrograms();
   shipped = await programWith({});
   slow = await programWith({
     '0101_slow_one': `
@@ -50,7 +51,7 @@ beforeAll(async () => {
       select * from public.gate;`,
   });
 });
-afterAll(() => rm(workshop, { recursive: true, force: true }));
+afterAll(() => programs.remove());
 
 let database: TestDatabase;
 let sql: postgres.Sql;
@@ -67,20 +68,6 @@ afterEach(async () => {
 });
 
 const connect = ({ url }: TestDatabase) => postgres(url, { max: 1, onnotice: () => {} });
-
-/** The compiled program with further steps, in a folder of its own. */
-async function programWith(steps: Readonly<Record<string, string>>): Promise<string> {
-  const folder = await mkdtemp(join(workshop, 'program-'));
-  for (const part of ['node_modules', 'matrix']) await symlink(join(projectRoot, part), join(folder, part));
-  for (const part of ['package.json', 'bin', 'drizzle'])
-    await cp(join(projectRoot, part), join(folder, part), { recursive: true });
-  await cp(join(workshop, 'dist'), join(folder, 'dist'), { recursive: true });
-  for (const [name, up] of Object.entries(steps)) {
-    await writeFile(join(folder, 'drizzle', `${name}.sql`), up);
-    await writeFile(join(folder, 'drizzle', `${name}.down.sql`), `drop table rolecall.${name.slice(5)}`);
-  }
-  return folder;
-}
 
 function migrate(program: string, url = database.url): Program {
   const process = start(['migrate', 'up', '--json'], environmentFor(url), { cwd: program });
@@ -147,12 +134,68 @@ describe('many processes that migrate at once', () => {
     expect(ledger.map(({ name }) => name)).toEqual(await allSteps(shipped));
   });
 
-  test('all succeed on a database of the release before, each step having run once (F-15)', async () => {
-    await applied(migrate(shipped));
-    const processes = Array.from({ length: 8 }, () => migrate(slow));
-    const ran = await Promise.all(processes.map(applied));
-    expect(ran.flat().sort()).toEqual(['0101_slow_one', '0102_slow_two']);
-    expect(await pieces(sql)).toMatchObject({ '0101_slow_one': [true, 4], '0102_slow_two': [true, 4] });
+  const rounds = long ? 50 : 1;
+
+  /** Rounds on a database of their own, in each eight from empty and eight from the release before. */
+  async function eightAtOnce(
+    way: string,
+    run: (program: string, url: string) => Promise<readonly string[]>,
+    reach: (url: string) => Promise<{ readonly url: string; stop(): Promise<void> }>,
+  ): Promise<void> {
+    const begun = performance.now();
+    for (let round = 0; round < rounds; round += 1) {
+      const own = await createEmptyDatabase();
+      const watch = connect(own);
+      const { url, stop } = await reach(own.url);
+      const eight = (program: string) =>
+        Promise.all(Array.from({ length: 8 }, () => run(program, url))).then((ran) => ran.flat().sort());
+      expect(await eight(shipped)).toEqual(await allSteps(shipped));
+      expect(await eight(slow)).toEqual(['0101_slow_one', '0102_slow_two']);
+      expect(await pieces(watch)).toMatchObject({ '0101_slow_one': [true, 4], '0102_slow_two': [true, 4] });
+      const ledger = await watch<{ name: string }[]>`select name from rolecall.migrations order by position`;
+      expect(ledger.map(({ name }) => name)).toEqual(await allSteps(slow));
+      await watch.end();
+      await stop();
+      await own.drop();
+    }
+    const seconds = Math.round((performance.now() - begun) / 1_000);
+    summarize(`F-15, eight at once ${way}`, { rounds, runs: rounds * 16, failed: 0, seconds });
+  }
+
+  test('eight all succeed from empty and from the release before, each step having run once (F-15)', async () => {
+    await eightAtOnce(
+      'from processes of their own',
+      (program, url) => applied(migrate(program, url)),
+      async (url) => ({ url, stop: async () => {} }),
+    );
+  }, 3_600_000);
+
+  test.skipIf(!hasPgbouncer)(
+    "so do eight behind Debian's pgbouncer in transaction mode (F-15)",
+    async () => {
+      await eightAtOnce(
+        'behind pgbouncer',
+        async (program, url) => migrateUp({ url, steps: await readSteps(join(program, 'drizzle')) }),
+        (url) => startPgbouncer(url),
+      );
+    },
+    3_600_000,
+  );
+
+  test('eight that migrate and then serve, as a deployment does, all serve (F-15)', async () => {
+    const serving = Array.from({ length: 8 }, async () => {
+      await applied(migrate(shipped));
+      const serve = start(['serve'], environmentFor(database.url), { cwd: shipped });
+      running.push(serve);
+      const [, url] = await serve.prints(/"msg":"listening on ([^"]+)"/);
+      return url as string;
+    });
+    const urls = await Promise.all(serving);
+    const environment = environmentFor(database.url, { ROLECALL_REQUEST_TIMEOUT_MS: '20000' });
+    expect(await start(['matrix', 'apply'], environment, { cwd: shipped }).ended()).toMatchObject({
+      code: 0,
+    });
+    for (const url of urls) await until(async () => ((await fetch(`${url}/readyz`)).ok ? [url] : []));
   });
 
   test('go on when the one that holds the lock is killed, and tell people that they wait (1.4)', async () => {

@@ -78,7 +78,7 @@ export async function checkConnection(
       notice(
         'DATABASE_URL',
         'leads to a pooler in transaction mode: NOTIFY does not arrive, and settings of a session may belong to another',
-        'serve works; give `migrate` a URL that reaches the server itself',
+        'serve and migrate work; a time limit of the pooler would end a step that takes longer',
       ),
     );
   return findings;

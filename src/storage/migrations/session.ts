@@ -32,6 +32,9 @@ const defaultLockWaitMs = 300_000;
  */
 export const lockTimeoutMs = 300;
 
+/** A frozen process must not hold the lock for ever; a step's own statements may take as long as they need. */
+const longestIdleMs = 60_000;
+
 /** Clients whose connection was lost: the driver would write to a socket that is no more, and end the process. */
 const lost = new WeakSet<postgres.Sql>();
 
@@ -47,12 +50,10 @@ export async function connected<T>(
     onnotice: () => {},
     // The driver would ask for array types at connect, in a query whose failure nobody can catch.
     fetch_types: false,
-    // A frozen process must not hold the lock for ever; a step's own statements may take as long as they need.
-    connection: {
-      application_name: 'rolecall migrate',
-      TimeZone: 'UTC',
-      idle_in_transaction_session_timeout: 60_000,
-    },
+    // Behind a pooler the next transaction may be on another session: nothing is prepared there, and what holds for one
+    // transaction is said in it.
+    prepare: false,
+    connection: { application_name: 'rolecall migrate', TimeZone: 'UTC' },
   });
   try {
     const done = await work(sql);
@@ -94,7 +95,8 @@ export async function locked<T>(
   };
   const attempt = async (transaction: Transaction) => {
     const [row] = await transaction<{ taken: boolean }[]>`
-      select pg_try_advisory_xact_lock(${migrationLock}) as taken, set_config('lock_timeout', ${`${lockTimeoutMs}`}, true)`;
+      select pg_try_advisory_xact_lock(${migrationLock}) as taken, set_config('lock_timeout', ${`${lockTimeoutMs}`}, true),
+        set_config('idle_in_transaction_session_timeout', ${`${longestIdleMs}`}, true)`;
     return row?.taken ? { done: await work(transaction) } : undefined;
   };
   for (;;) {
