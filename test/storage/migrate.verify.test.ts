@@ -140,6 +140,16 @@ describe('the catalog', () => {
       { object: 'policy teams.teams_open', fault: 'changed', step: later(4, 'protect_teams') },
     ],
     [
+      'row-level security switched off where it was forced (1.10)',
+      'alter table rolecall.users disable row level security',
+      { object: 'table users', fault: 'changed', step: '0001_add_row_level_security' },
+    ],
+    [
+      'row-level security that lets the owner around it (1.10)',
+      'alter table rolecall.users no force row level security',
+      { object: 'table users', fault: 'changed', step: '0001_add_row_level_security' },
+    ],
+    [
       'row security that is off',
       'alter table rolecall.teams disable row level security',
       { object: 'table teams', fault: 'changed', step: later(4, 'protect_teams') },

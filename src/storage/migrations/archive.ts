@@ -40,6 +40,8 @@ export async function keepLosses(sql: Sql, step: Step, losses: readonly Loss[]):
       .map(({ name, own }) => (own ? sql`${sql(name)}::text as ${sql(name)}` : sql`${sql(name)}`))
       .reduce((a, b) => sql`${a}, ${b}`);
     await sql`create table ${sql(`${archive}.${kept.name}`)} as select ${list} from ${sql(`rolecall.${table}`)}`;
+    // What policies kept from somebody who may read every table, they keep from them here; the owner they let through.
+    await sql`alter table ${sql(`${archive}.${kept.name}`)} enable row level security`;
     await sql`insert into ${sql(`${archive}.contents`)} (step, name, kept) values (${step.name}, ${kept.name}, ${JSON.stringify(kept)}::text::jsonb)`;
   }
 }

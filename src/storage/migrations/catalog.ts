@@ -75,7 +75,8 @@ const described = (sql: Sql) => sql`
   select format('%s %s', case relkind when 'r' then 'table' when 'p' then 'partitioned table' when 'v' then 'view'
       when 'm' then 'materialized view' else relkind::text end, relname),
     concat_ws(' ', case relpersistence when 'u' then 'unlogged' end,
-      case when relforcerowsecurity then 'row security forced' when relrowsecurity then 'row security' end,
+      case when relrowsecurity and relforcerowsecurity then 'row security forced' when relrowsecurity then 'row security'
+        when relforcerowsecurity then 'policies forced once enabled' end,
       array_to_string(reloptions, ' '), case when relkind in ('v', 'm') then case
         when (select count(distinct refobjid) from pg_rewrite join pg_depend on objid = pg_rewrite.oid
           where ev_class = relations.oid and refclassid = 'pg_class'::regclass and refobjid <> ev_class) = 1

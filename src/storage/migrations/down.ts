@@ -6,6 +6,7 @@ import { accessTables, readAccessState } from './access-state.ts';
 import { keepLosses } from './archive.ts';
 import { type CatalogObject, describeCatalog } from './catalog.ts';
 import { buildConcurrently } from './concurrently.ts';
+import { exposedBetween } from './exposure.ts';
 import { pendingSteps, readLedger } from './ledger.ts';
 import { columnsThatStay, lossesBetween } from './losses.ts';
 import { openRecorder } from './recording.ts';
@@ -117,7 +118,7 @@ async function foresee(sql: Transaction, file: string, down: string) {
   const altered = [...stay.keys()].filter((table) => rowsBefore.get(table) !== rowsAfter.get(table));
   const gains = accessAfter ? gainsOf(await readAccessState(sql), accessAfter, await readClock(sql)) : [];
   return {
-    gains,
+    gains: [...gains, ...(await exposedBetween(sql, before, after))],
     kept,
     unkept: [...unkept, ...altered.map((table) => `rows of ${table} would change or go`)],
   };
