@@ -16,6 +16,7 @@ import { type Matrix, openMatrix } from './services/matrix.ts';
 import { openPermissions, type Permissions } from './services/permissions.ts';
 import { openRoleEdges, type RoleEdgeService } from './services/role-edges.ts';
 import { openRoles, type Roles } from './services/roles.ts';
+import { openSettings, type Settings } from './services/settings.ts';
 import { openUsers, type Users } from './services/users.ts';
 import { openDatabase } from './storage/database.ts';
 import { readSteps } from './storage/migrations/steps.ts';
@@ -36,6 +37,7 @@ export interface Runtime {
   readonly roleEdges: RoleEdgeService;
   readonly permissions: Permissions;
   readonly apiKeys: ApiKeys;
+  readonly settings: Settings;
   readonly matrix: Matrix;
   readonly epochs: Epochs;
   readonly health: Health;
@@ -102,6 +104,7 @@ export async function openRuntime(
     roleEdges: openRoleEdges(transactions),
     permissions: openPermissions(transactions, cursors),
     apiKeys: openApiKeys(transactions, cursors),
+    settings: openSettings(transactions),
     matrix: openMatrix(transactions),
     epochs: openEpochs(transactions),
     metrics,

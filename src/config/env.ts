@@ -34,7 +34,11 @@ export const variables: readonly { name: string; meaning: string; default: strin
     '1000, or ROLECALL_REQUEST_TIMEOUT_MS where that is less',
   ),
   variable('ROLECALL_FRESHNESS', 'latest or lease: how current an answer is that asks for neither', 'latest'),
-  variable('ROLECALL_LEASE_MS', 'milliseconds for which `lease` answers from memory, 0-60000', '1000'),
+  variable(
+    'ROLECALL_LEASE_MS',
+    'milliseconds for which `lease` answers from memory where the setting lease_ms is not set, 0-60000',
+    '1000',
+  ),
   variable('ROLECALL_WORKERS', 'processes that `serve` runs on one address, 1-64', '1'),
   variable(
     'ROLECALL_CACHE_MB',

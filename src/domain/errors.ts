@@ -23,6 +23,7 @@ export const errorCodes = [
   'unknown_role',
   'unknown_permission',
   'unknown_key',
+  'unknown_setting',
   // what it would break
   'user_exists',
   'email_taken',
@@ -33,8 +34,10 @@ export const errorCodes = [
   'slug_collision',
   'managed_by_matrix',
   'withheld_by_layer',
+  'immutable_setting',
   'last_administrator',
   'lost_history',
+  'invalid_setting',
   // the service
   'matrix_invalid',
   'migration_refused',

@@ -12,6 +12,8 @@ export type JournalKind =
   | `permission_${'registered' | 'updated' | 'retired'}`
   | `key_${'created' | 'revoked'}`
   | `layer_${'applied' | 'removed'}`
+  | 'setting_changed'
+  | 'personal_purged'
   | 'epoch_began'
   | 'schema_changed';
 

@@ -13,6 +13,7 @@ import type { Health } from '../services/health.ts';
 import type { Permissions } from '../services/permissions.ts';
 import type { RoleEdgeService } from '../services/role-edges.ts';
 import type { Roles } from '../services/roles.ts';
+import type { Settings } from '../services/settings.ts';
 import type { Users } from '../services/users.ts';
 import { answerBrokenRequest } from './broken-requests.ts';
 import { addAccessLog } from './plugins/access-log.ts';
@@ -33,6 +34,7 @@ import { operationRoutes } from './routes/operations.ts';
 import { permissionRoutes } from './routes/permissions.ts';
 import { roleEdgeRoutes } from './routes/role-edges.ts';
 import { roleRoutes } from './routes/roles.ts';
+import { settingRoutes } from './routes/settings.ts';
 import { userPermissionRoutes } from './routes/user-permissions.ts';
 import { userRoutes } from './routes/users.ts';
 
@@ -48,6 +50,7 @@ export interface Services {
   readonly roleEdges: RoleEdgeService;
   readonly permissions: Permissions;
   readonly apiKeys: ApiKeys;
+  readonly settings: Settings;
   readonly health: Health;
   readonly metrics: Metrics;
 }
@@ -105,6 +108,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
   await app.register(roleEdgeRoutes, services);
   await app.register(permissionRoutes, services);
   await app.register(apiKeyRoutes, services);
+  await app.register(settingRoutes, services);
   await app.register(operationRoutes, {
     health: services.health,
     metrics: services.metrics,

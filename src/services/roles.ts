@@ -10,6 +10,7 @@ import {
   permissionRowsOf,
 } from '../storage/role-edges.ts';
 import { deleteRole, insertRole, listRoles, type RoleRow, updateRole } from '../storage/roles.ts';
+import { readSettings } from '../storage/settings.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { type Call, writeContextOf } from './call.ts';
 import { recordRemoval } from './grants.ts';
@@ -35,7 +36,7 @@ export interface Roles {
   update(call: Call, key: RoleKey, change: RoleNames): Promise<Written<RoleRow>>;
   /**
    * Deletes a role that the matrix does not declare, with its edges and includes, and ends its grants, each with its
-   * own entry. A dry run tells how many. Throws `managed_by_matrix`.
+   * own entry. A dry run tells how many. Throws `managed_by_matrix`, or `role_in_use` if every new user gets it.
    */
   remove(
     call: Call,
@@ -87,6 +88,7 @@ export function openRoles(transactions: Transactions, cursors: Cursors): Roles {
             `the role "${key}" is declared by the matrix layer "${role.declaredIn}": remove it there`,
           );
         await guardChange(handle, call, 'rolecall_manage_roles', everywhere, [{ role: key, ...forGood }]);
+        await refuseDefaultRole(handle, key);
         const grantsRemoved = await endGrantsOf(handle, role);
         await removeEdgesOf(handle, role);
         await deleteRole(handle, role.pk);
@@ -100,6 +102,14 @@ export function openRoles(transactions: Transactions, cursors: Cursors): Roles {
 export function refuseSystemRole(role: RoleRow): void {
   if (role.isSystem)
     throw new RolecallError('managed_by_matrix', `"${role.key}" is a system role: change the matrix instead`);
+}
+
+async function refuseDefaultRole(handle: WriteHandle, key: RoleKey): Promise<void> {
+  if ((await readSettings(handle)).default_role === key)
+    throw new RolecallError(
+      'role_in_use',
+      `the setting default_role gives "${key}" to every new user: change it first`,
+    );
 }
 
 async function endGrantsOf(handle: WriteHandle, role: RoleRow): Promise<number> {

@@ -1,5 +1,5 @@
 import { v7 as uuidv7 } from 'uuid';
-import type { Scope, UserId } from '../domain/ids.ts';
+import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { commonSight, isUnlimited, type Sight, seesEverything } from '../domain/sight.ts';
 import { apiKeysOfUser, deleteApiKeysOf } from '../storage/api-keys.ts';
@@ -18,6 +18,7 @@ import {
   updateUser,
 } from '../storage/users.ts';
 import { type Call, writeContextOf } from './call.ts';
+import { giveDefaultRole } from './default-role.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
 import { recordRemoval } from './grants.ts';
 import { guardChange, type Reach, requireAdministrator } from './guard.ts';
@@ -35,6 +36,11 @@ export interface User extends UserRow {
   readonly identities: readonly Identity[];
 }
 
+/** With the roles that were given along. */
+export interface NewUser extends User {
+  readonly roles: readonly RoleKey[];
+}
+
 export interface UserChange {
   readonly email?: string | null | undefined;
   readonly active?: boolean | undefined;
@@ -45,11 +51,14 @@ export interface Users {
   list(call: Call, filter: UserListFilter, page: PageRequest): Promise<Page<UserRow>>;
   /** Throws `unknown_user`, also for somebody who has nothing in sight. */
   get(call: Call, id: UserId): Promise<User>;
-  /** Throws `user_exists` or `email_taken`. Without an id the user gets a UUIDv7. */
+  /**
+   * Throws `user_exists` or `email_taken`. Without an id the user gets a UUIDv7. They get the default role too, if there is
+   * one; what that gives was guarded when it was set.
+   */
   create(
     call: Call,
     user: { readonly id?: UserId | undefined; readonly email: string | null; readonly active: boolean },
-  ): Promise<Written<User>>;
+  ): Promise<Written<NewUser>>;
   /** Deactivating denies at once and keeps every grant; reactivating gives them all back, and is guarded as giving. */
   update(call: Call, id: UserId, change: UserChange): Promise<Written<User>>;
   /**
@@ -102,7 +111,8 @@ export function openUsers(transactions: Transactions, cursors: Cursors): Users {
     create: (call, { id = uuidv7() as UserId, email, active }) =>
       transactions.write(writeContextOf(call), async (handle) => {
         await guardChange(handle, call, manage, everywhere);
-        return createUser(handle, { id, email, active });
+        const user = await createUser(handle, { id, email, active });
+        return { ...user, roles: await giveDefaultRole(handle, call, user.pk) };
       }),
 
     update: (call, id, { email, active }) => {

@@ -1,8 +1,9 @@
 import { RolecallError } from '../domain/errors.ts';
+import { settingDefinitions } from '../domain/settings.ts';
 import type { Sql } from './database.ts';
 
 /** How long an answer is kept for its key. */
-const keptFor = '24 hours';
+const keptFor = `${settingDefinitions.idempotency_hours.default} hours`;
 
 /** A caller's `Idempotency-Key`, for one credential, with a digest of the request it came with. */
 export interface IdempotencyKey {

@@ -131,6 +131,15 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
   describePermission: async (as) =>
     as.patch(`/permissions/${await newPermission(as)}`).send({ description: 'Now' }),
   retirePermission: async (as) => as.delete(`/permissions/${await newPermission(as)}`),
+  listSettings: async (as) => as.get('/settings'),
+  getSetting: async (as) => as.get('/settings/lease_ms'),
+  changeSetting: async (as) => {
+    const { headers } = await as.get('/settings/lease_ms').expect(200);
+    return as
+      .patch('/settings/lease_ms')
+      .set('if-match', headers['etag'] ?? '')
+      .send({ value: 5 });
+  },
   listKeys: async (as) => as.get('/keys'),
   createKey: async (as) =>
     as.post('/keys').send({ user: await newUser(as), name: 'orders', permissions: ['orders.view_order'] }),

@@ -127,14 +127,18 @@ test('no internal key and no id that is a number is anywhere (4.2)', () => {
       .filter(([, schema]) => within(schema).some(({ type }) => ['integer', 'number'].includes(String(type))))
       .map(([name]) => name),
   );
-  // The status of a problem, and how many of something there are.
+  // The status of a problem, how many of something there are, and what a setting may be.
   expect([...new Set(numbers)].sort()).toEqual([
+    'default',
     'exceptionsLeftOut',
     'grantsRemoved',
+    'least',
+    'most',
     'nearestRolesLeftOut',
     'otherPermissions',
     'pathsLeftOut',
     'status',
+    'value',
     'viaLeftOut',
   ]);
   const parameters = operations.flatMap((operation) => operation.parameters ?? []);

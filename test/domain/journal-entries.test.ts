@@ -197,6 +197,8 @@ it.each<[JournalKind, boolean]>([
   ['layer_applied', true],
   ['layer_removed', true],
   ['schema_changed', true],
+  ['setting_changed', false],
+  ['personal_purged', false],
   ['user_created', false],
   ['user_updated', false],
   ['user_deleted', false],

@@ -84,6 +84,7 @@ const parameters: Readonly<Record<string, string>> = {
   other: 'no-such-role',
   permission: 'no_such_permission',
   key: 'AAAAAAAAAAAA',
+  setting: 'no_such_setting',
 };
 
 function send(operation: OperationAt, headers: object = {}, query: object = {}): PromiseLike<Response> {

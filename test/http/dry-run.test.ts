@@ -138,6 +138,15 @@ const trials: Readonly<Record<string, Trial>> = {
     before: permission('dry.retired'),
     write: (as, query) => as.delete(`/permissions/dry.retired${query}`),
   },
+  changeSetting: {
+    write: async (as, query) => {
+      const { headers } = await service.as().get('/settings/lease_ms').expect(200);
+      return as
+        .patch(`/settings/lease_ms${query}`)
+        .set('if-match', String(headers['etag']))
+        .send({ value: 7 });
+    },
+  },
   createKey: { write: (as, query) => as.post(`/keys${query}`).send({ user: 'root', name: 'dry' }) },
   revokeKey: {
     before: async (as) => {

@@ -209,6 +209,8 @@ describe('the database by itself', () => {
     `insert into rolecall.idempotency (credential, key, fingerprint, answer) values ('c', ${name}, '', '{}')`;
   const step = (position: string, name: string, up: string, down: string) =>
     `insert into rolecall.migrations (position, name, hash, down_hash) values (${position}, ${name}, ${up}, ${down})`;
+  const setting = (key: string, value = '1') =>
+    `insert into rolecall.settings (key, value) values (${key}, '${value}')`;
   const bytes = (length: number) => `decode(repeat('00', ${length}), 'hex')`;
   const digest = `repeat('0', 64)`;
   const keyId = `'abcDEF123456'`;
@@ -331,6 +333,9 @@ describe('the database by itself', () => {
     personal_pkey: ['insert into rolecall.personal select * from rolecall.personal'],
     idempotency_key_length: [answer(`''`), answer(long(129))],
     idempotency_pkey: [`${answer(`'a'`)}, ('c', 'a', '', '{}')`],
+    settings_key_form: [...badNames, `'a-b'`].map((key) => setting(key)),
+    settings_value_is_set: [setting(`'a'`, 'null')],
+    settings_pkey: [`${setting(`'a'`)}, ('a', '2')`],
     migrations_hash_form: badHashes.map((hash) => step('77', `'0077_a'`, hash, digest)),
     migrations_down_hash_form: badHashes.map((hash) => step('77', `'0077_a'`, digest, hash)),
     migrations_name_key: [`${step('77', `'a'`, digest, digest)}, (78, 'a', ${digest}, ${digest})`],
@@ -356,6 +361,7 @@ describe('the database by itself', () => {
     layer(`'api-2'`, digest),
     entry(`'user'`, '1', bytes(32)),
     answer(long(128)),
+    setting(long(100), '[null]'),
   ];
 
   beforeAll(async () => {

@@ -69,7 +69,8 @@ export const brokenFreshness = {
   },
   'a lease has no end': {
     file: freshness,
-    replace: 'isWithinLease: () => performance.now() - confirmedAt < leaseMs,',
+    replace:
+      'isWithinLease: () => performance.now() - confirmedAt < (mirror.snapshot?.settings.lease_ms ?? leaseMs),',
     by: 'isWithinLease: () => confirmedAt > 0 || leaseMs < 0,',
   },
   'the catalogue is kept when roles change': {

@@ -6,6 +6,7 @@
 import { setImmediate as endOfTurn } from 'node:timers/promises';
 import type { UserAccess } from '../../src/domain/decision/user-access.ts';
 import type { UserId } from '../../src/domain/ids.ts';
+import { settingValues } from '../../src/domain/settings.ts';
 import type { Mirror } from '../../src/services/decisions/mirror.ts';
 import type { UserCache } from '../../src/services/decisions/user-cache.ts';
 import type { Changes, Known } from '../../src/storage/read-models/changes.ts';
@@ -96,6 +97,7 @@ async function replay(build: CacheBuild, order: readonly Happening[]) {
         revision: { epoch, value: at },
         epochs: [{ id: epoch, beganAt: 0 }],
         catalogueValue: 0,
+        settings: settingValues({}),
         changes: known ? changes : null,
         catalogue: known ? null : empty,
       };

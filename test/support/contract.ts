@@ -26,6 +26,7 @@ export const goodBodies: Readonly<Record<string, object>> = {
   registerPermission: { permission: 'brand.new' },
   registerPermissions: { permissions: [{ permission: 'brand.new' }] },
   describePermission: { description: 'New' },
+  changeSetting: { value: 1 },
   createKey: { user: 'nobody-at-all', name: 'New' },
 };
 

@@ -16,6 +16,8 @@ const builtinActions = {
   manage_permissions: 'Register, describe and retire permissions',
   read_keys: 'See API keys, never their secrets',
   manage_keys: 'Create, rotate and revoke API keys',
+  read_settings: 'See the settings',
+  manage_settings: 'Change the settings',
   read_metrics: 'See what the running service counts',
   escalate: 'Give what one does not hold oneself',
 } as const;

@@ -1,9 +1,9 @@
-import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
-import { RolecallError } from '../../domain/errors.ts';
-import type { RoleEdgeService, RoleEdges } from '../../services/role-edges.ts';
+import type { RoleEdgeService } from '../../services/role-edges.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
+import { tagged, versionOf } from '../preconditions.ts';
 import { refusals } from '../schemas/answers.ts';
 import { roleParams, writeOnly } from '../schemas/requests.ts';
 import {
@@ -141,22 +141,4 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
 
 function answer(reply: FastifyReply, call: Parameters<typeof sendWritten>[1], written: Written) {
   return sendWritten(reply, call, written, call.dryRun ? written.value : tagged(reply, written.value));
-}
-
-function tagged(reply: FastifyReply, edges: RoleEdges): RoleEdges {
-  reply.header('etag', `"${edges.version}"`);
-  return edges;
-}
-
-function versionOf(request: FastifyRequest): string {
-  const header = request.headers['if-match'];
-  if (header === undefined)
-    throw new RolecallError('precondition_required', 'replacing the whole set needs If-Match with its ETag');
-  const [, version] = /^"([^"]*)"$/.exec(header.trim()) ?? [];
-  if (version === undefined)
-    throw new RolecallError(
-      'precondition_failed',
-      'If-Match takes one strong ETag, as the last answer gave it',
-    );
-  return version;
 }

@@ -9,6 +9,7 @@ import {
   identity,
   patchUserBody,
   userAnswer,
+  userCreated,
   userDeleted,
   userList,
   usersQuery,
@@ -39,17 +40,18 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
     config: callersWith('rolecall_manage_users'),
     schema: {
       operationId: 'createUser',
-      summary: 'Make a user, who holds nothing yet',
+      summary: 'Make a user, who holds the default role if there is one',
       tags,
       querystring: writeOnly,
       body: createUserBody,
-      response: { 201: userWritten, ...refusals(409, 413, 415, 422) },
+      response: { 201: userCreated, ...refusals(409, 413, 415, 422) },
     },
     handler: async (request, reply) => {
       const call = callOf(request);
       const { id, email = null, active } = request.body;
       const written = await users.create(call, { id, email, active });
-      return sendWritten(reply, call, written, { user: written.value }, true);
+      const { roles, ...user } = written.value;
+      return sendWritten(reply, call, written, { user, roles }, true);
     },
   });
 

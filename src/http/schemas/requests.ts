@@ -13,7 +13,7 @@ const writeQuery = {
 export const freshness = {
   freshness: z.enum(['latest', 'lease']).optional().meta({
     description:
-      '`latest` knows every change made before the question; `lease` may be behind by ROLECALL_LEASE_MS',
+      '`latest` knows every change made before the question; `lease` may be behind by the length of the lease',
   }),
   atLeast: revision.optional().meta({ description: 'Never answer from before this revision' }),
 };

@@ -42,4 +42,11 @@ const whole = z.object({ ...user, identities: listOf(identity) }).meta({ id: 'Us
 export const userAnswer = whole;
 export const userList = page(z.object(user).meta({ id: 'UserSummary' })).meta({ id: 'UserPage' });
 export const userWritten = z.object({ user: whole, ...writtenMembers }).meta({ id: 'UserWritten' });
+export const userCreated = z
+  .object({
+    user: whole,
+    roles: listOf(z.string()).meta({ description: 'Given along, by the setting `default_role`' }),
+    ...writtenMembers,
+  })
+  .meta({ id: 'UserCreated' });
 export const userDeleted = z.object({ user: z.string(), ...writtenMembers }).meta({ id: 'UserDeleted' });

@@ -45,7 +45,7 @@ export const aboutOthers = {
  */
 export interface AccessCheck {
   authorize(asking: Asking, question: Question): Promise<{ answer: Answer; revision: string }>;
-  /** All from one view, in the order of the questions. */
+  /** All from one view, in the order of the questions. Throws `invalid_input` if they are more than the setting allows. */
   authorizeAll(
     asking: Asking,
     questions: readonly Question[],
@@ -118,6 +118,7 @@ export function openAccessCheck({
       const { caller } = asking;
       const users = new Set(questions.map((question) => question.user));
       const view = await views.of(asking, [...users.add(caller.userId)]);
+      refuseTooMany(questions.length, view.snapshot.settings.authorize_batch_limit);
       const foreign = questions.filter((question) => question.user !== caller.userId);
       for (const scope of new Set(foreign.map((question) => question.scope)))
         requireOn(view, caller, aboutOthers.ask, scope);
@@ -148,6 +149,14 @@ export function openAccessCheck({
       return sightOn(view, asking.caller, permission);
     },
   };
+}
+
+function refuseTooMany(questions: number, limit: number): void {
+  if (questions <= limit) return;
+  const detail = `this installation takes at most ${limit} questions at once, by its setting authorize_batch_limit`;
+  throw new RolecallError('invalid_input', detail, {
+    errors: [{ pointer: '/checks', code: 'too_big', detail }],
+  });
 }
 
 function requireOn(view: View, caller: Principal, permission: BuiltinPermission, scope: Scope): void {

@@ -22,6 +22,7 @@ export interface Freshness {
 
 export interface FreshnessSources {
   readonly mirror: Mirror;
+  /** How long a lease is where no setting says so. */
   readonly leaseMs: number;
   /** How long one read may take. */
   readonly timeoutMs: number;
@@ -80,7 +81,7 @@ export function openFreshness({
         unavailable('the newest revision was not known in time'),
       );
     }),
-    isWithinLease: () => performance.now() - confirmedAt < leaseMs,
+    isWithinLease: () => performance.now() - confirmedAt < (mirror.snapshot?.settings.lease_ms ?? leaseMs),
     now,
     secondsSinceConfirmed: () => (performance.now() - confirmedAt) / 1_000,
   };

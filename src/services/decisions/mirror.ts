@@ -1,15 +1,17 @@
 import { Catalogue } from '../../domain/decision/catalogue.ts';
 import { changesEverything } from '../../domain/journal-entries.ts';
 import type { Epoch, Revision } from '../../domain/revisions.ts';
+import type { SettingValues } from '../../domain/settings.ts';
 import { unavailable } from '../../storage/deadline.ts';
 import type { Change, Changes, Known } from '../../storage/read-models/changes.ts';
 import { shareReads } from './shared-read.ts';
 
-/** What roles mean, at one revision. Replaced in one assignment, never edited. */
+/** What roles mean and what is set, at one revision. Replaced in one assignment, never edited. */
 export interface Snapshot {
   readonly revision: Revision;
   readonly epochs: readonly Epoch[];
   readonly catalogueValue: number;
+  readonly settings: SettingValues;
   readonly catalogue: Catalogue;
 }
 
@@ -86,7 +88,7 @@ export class Mirror {
     );
   }
 
-  #take({ revision, epochs, catalogueValue, changes, catalogue }: Changes): void {
+  #take({ revision, epochs, catalogueValue, settings, changes, catalogue }: Changes): void {
     const present = this.#snapshot;
     const isStale = present?.revision.epoch === revision.epoch && revision.value < present.revision.value;
     if (isStale) return;
@@ -100,7 +102,7 @@ export class Mirror {
     }
     const next = catalogue ? new Catalogue(catalogue) : present?.catalogue;
     if (!next) throw new Error('no catalogue came with the first read');
-    this.#snapshot = { revision, epochs, catalogueValue, catalogue: next };
+    this.#snapshot = { revision, epochs, catalogueValue, settings, catalogue: next };
   }
 
   #remember(changes: readonly Change[]): void {

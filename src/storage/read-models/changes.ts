@@ -2,6 +2,7 @@ import type { CatalogueRows } from '../../domain/decision/catalogue.ts';
 import type { PermissionSlug, RoleKey } from '../../domain/ids.ts';
 import type { JournalKind } from '../../domain/journal-entries.ts';
 import type { Epoch, Revision } from '../../domain/revisions.ts';
+import { type SettingValues, type StoredSettings, settingValues } from '../../domain/settings.ts';
 import type { Sql } from '../database.ts';
 
 /** What is known already: everything up to a revision, with the catalogue of another. */
@@ -22,6 +23,7 @@ export interface Changes {
   readonly revision: Revision;
   readonly epochs: readonly Epoch[];
   readonly catalogueValue: number;
+  readonly settings: SettingValues;
   /** Null when they are of another epoch, or too many to tell: nothing that is known may be kept. */
   readonly changes: readonly Change[] | null;
   /** Null when the known one stands. */
@@ -33,7 +35,8 @@ const mostChanges = 5_000;
 
 const nothingKnown: Known = { revision: { epoch: '', value: -1 }, catalogueValue: -1 };
 
-interface Row extends Omit<Changes, 'catalogue'> {
+interface Row extends Omit<Changes, 'catalogue' | 'settings'> {
+  readonly settings: StoredSettings;
   readonly catalogue: {
     readonly permissions: readonly [pk: number, slug: PermissionSlug][];
     readonly roles: readonly [pk: number, key: RoleKey][];
@@ -56,6 +59,7 @@ export async function loadChanges(sql: Sql, known: Known = nothingKnown): Promis
       catalogue_value::float8 as "catalogueValue",
       (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at, id)
         from rolecall.epochs) as epochs,
+      (select coalesce(json_object_agg(key, value), '{}') from rolecall.settings) as settings,
       case when epoch = ${revision.epoch} and (select count(*) from newer) <= ${mostChanges} then
         (select coalesce(json_agg(json_build_object('revision', newer.revision, 'kind', kind, 'userPk', user_pk)
           order by newer.revision, number), '[]') from newer) end as changes,
@@ -68,7 +72,11 @@ export async function loadChanges(sql: Sql, known: Known = nothingKnown): Promis
         'edges', (select coalesce(json_agg(json_build_array(role_pk, permission_pk, withheld)), '[]')
           from rolecall.role_permissions)) end as catalogue
     from head`;
-  return { ...row, catalogue: row.catalogue && namedRows(row.catalogue) };
+  return {
+    ...row,
+    settings: settingValues(row.settings),
+    catalogue: row.catalogue && namedRows(row.catalogue),
+  };
 }
 
 /** Names come once each and edges by number: of a large catalogue that is a tenth of the text. */

@@ -14,6 +14,7 @@ export * from './revision.ts';
 export * from './role-includes.ts';
 export * from './role-permissions.ts';
 export * from './roles.ts';
+export * from './settings.ts';
 export * from './user-permissions.ts';
 export * from './user-roles.ts';
 export * from './users.ts';

@@ -17,11 +17,13 @@ describe('the built-in layer', () => {
       'rolecall_manage_keys',
       'rolecall_manage_permissions',
       'rolecall_manage_roles',
+      'rolecall_manage_settings',
       'rolecall_manage_users',
       'rolecall_read_keys',
       'rolecall_read_metrics',
       'rolecall_read_permissions',
       'rolecall_read_roles',
+      'rolecall_read_settings',
       'rolecall_read_users',
     ]);
     expect(builtinLayer.permissions.filter(({ description }) => description === '')).toEqual([]);

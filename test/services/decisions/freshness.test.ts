@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Revision } from '../../../src/domain/revisions.ts';
+import { settingValues } from '../../../src/domain/settings.ts';
 import { type FreshnessSources, openFreshness } from '../../../src/services/decisions/freshness.ts';
 import { Mirror } from '../../../src/services/decisions/mirror.ts';
 import type { Changes } from '../../../src/storage/read-models/changes.ts';
@@ -18,6 +19,7 @@ function open(options: Partial<FreshnessSources> = {}) {
       revision: at(database.value),
       epochs: [{ id: epoch, beganAt: 0 }],
       catalogueValue: 0,
+      settings: settingValues({}),
       changes: [],
       catalogue: { registered: [], includes: [], edges: [] },
     }),

@@ -1,4 +1,5 @@
 import { beforeEach, expect, test } from 'vitest';
+import { settingValues } from '../../../src/domain/settings.ts';
 import { Mirror } from '../../../src/services/decisions/mirror.ts';
 import type { Change, Changes, Known } from '../../../src/storage/read-models/changes.ts';
 
@@ -19,7 +20,14 @@ beforeEach(async () => {
   forgotten = [];
   mirror = new Mirror(async (known) => {
     asked.push(known);
-    const next = { epochs: [], catalogueValue: 0, changes: null, catalogue: null, ...answers.shift() };
+    const next = {
+      epochs: [],
+      catalogueValue: 0,
+      settings: settingValues({}),
+      changes: null,
+      catalogue: null,
+      ...answers.shift(),
+    };
     return next as Changes;
   });
   mirror.follow({
