@@ -79,6 +79,10 @@ export async function openRuntime(
     leaseMs: config.leaseMs,
     usualMode: config.freshness,
     cacheBytes: config.cacheMegabytes * 2 ** 20,
+    providers: config.identityProviders.map((provider) => ({
+      ...provider,
+      toleranceMs: config.tokenToleranceMs,
+    })),
   });
   metrics.gauge('rolecall_pool_busy', 'Database connections in use', () => database.usage().busy);
   metrics.gauge('rolecall_pool_idle', 'Database connections ready', () => database.usage().idle);

@@ -1,4 +1,5 @@
 import { type Environment, type Requirement, readEnvironment } from './env.ts';
+import type { IdentityProvider } from './identity-providers.ts';
 import type { Secret } from './secrets.ts';
 
 /** How this process was asked to run. Frozen; times are milliseconds. */
@@ -17,6 +18,10 @@ export interface Settings {
   readonly cacheMegabytes: number;
   /** How many processes `serve` runs on one address. */
   readonly workers: number;
+  /** Whose tokens are accepted; none if nothing is configured. */
+  readonly identityProviders: readonly IdentityProvider[];
+  /** By how much the clocks of providers and database may differ. */
+  readonly tokenToleranceMs: number;
   /** Undefined when NODE_ENV is not set, which stands for no mode at all, least of all development. */
   readonly nodeEnv: Environment['NODE_ENV'];
 }
@@ -65,6 +70,8 @@ export function loadConfig<const Requirements extends readonly Requirement[]>(
     leaseMs: read.ROLECALL_LEASE_MS,
     cacheMegabytes: read.ROLECALL_CACHE_MB,
     workers: read.ROLECALL_WORKERS,
+    identityProviders: read.ROLECALL_IDENTITY_PROVIDERS,
+    tokenToleranceMs: read.ROLECALL_TOKEN_TOLERANCE_SECONDS * 1_000,
     nodeEnv: read.NODE_ENV,
   };
   return Object.freeze(config) as Config<Requirements>;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { type IdentityProvider, providersForm, readProviders } from './identity-providers.ts';
 import { databaseForm, databaseUrlProblem, journalKeyForm, journalKeyProblem, Secret } from './secrets.ts';
 
 /** What a command cannot do without. */
@@ -45,6 +46,12 @@ export const variables: readonly { name: string; meaning: string; default: strin
     'megabytes of memory for users and keys that were asked about, 1-65536',
     '128',
   ),
+  variable('ROLECALL_IDENTITY_PROVIDERS', `OpenID providers whose tokens are accepted, ${providersForm}`, ''),
+  variable(
+    'ROLECALL_TOKEN_TOLERANCE_SECONDS',
+    'seconds by which the clocks of providers and database may differ, 0-300',
+    '60',
+  ),
   variable('NODE_ENV', 'development, production or test; left out means none of them', ''),
 ];
 
@@ -70,6 +77,8 @@ const schema = z
     ROLECALL_LEASE_MS: wholeNumber('ROLECALL_LEASE_MS', 0, 60_000).default(1000),
     ROLECALL_WORKERS: wholeNumber('ROLECALL_WORKERS', 1, 64).default(1),
     ROLECALL_CACHE_MB: wholeNumber('ROLECALL_CACHE_MB', 1, 65_536).default(128),
+    ROLECALL_IDENTITY_PROVIDERS: identityProviders('ROLECALL_IDENTITY_PROVIDERS').default([]),
+    ROLECALL_TOKEN_TOLERANCE_SECONDS: wholeNumber('ROLECALL_TOKEN_TOLERANCE_SECONDS', 0, 300).default(60),
     NODE_ENV: oneOf('NODE_ENV', ['development', 'production', 'test']).optional(),
   })
   .refine((read) => !isMore(read.ROLECALL_CONNECT_TIMEOUT_MS, read.ROLECALL_REQUEST_TIMEOUT_MS), {
@@ -143,6 +152,15 @@ function secretText(problemOf: (text: string) => string | undefined) {
       if (problem !== undefined) context.addIssue(problem);
     })
     .transform((text) => new Secret(text));
+}
+
+function identityProviders(name: string) {
+  return z.string().transform((text, context): readonly IdentityProvider[] => {
+    const read = readProviders(text, name);
+    if ('providers' in read) return read.providers;
+    for (const problem of read.problems) context.addIssue(problem);
+    return z.NEVER;
+  });
 }
 
 function oneOf<const Choice extends string>(name: string, choices: readonly Choice[]) {

@@ -48,6 +48,7 @@ export interface JournalEntry {
 
 /** Who changed something: a user through a credential, or the operator of the database on the command line. */
 export type Actor =
+  /** `credentialPk` is an API key, or, below zero, an identity that a token proved. */
   | { readonly kind: 'user'; readonly userPk: number; readonly credentialPk: number }
   | { readonly kind: 'operator' }
   /** The service itself, noting what it found. */

@@ -6,8 +6,9 @@ export interface Principal {
   readonly kind: 'user';
   readonly userId: UserId;
   readonly userPk: number;
-  /** The id of the API key, as its owner sees it. */
-  readonly keyId: string;
+  /** Names the credential: the id of an API key as its owner sees it, or the identity that a token proves. */
+  readonly credentialId: string;
+  /** The internal key of the API key, or, below zero, that of the identity. */
   readonly credentialPk: number;
   /** The permissions that the credential is narrowed to, or null for all that the user has. */
   readonly narrowedTo: ReadonlySet<PermissionSlug> | null;
@@ -27,4 +28,9 @@ export function actorOf(caller: Caller): Actor {
   return caller.kind === 'operator'
     ? { kind: 'operator' }
     : { kind: 'user', userPk: caller.userPk, credentialPk: caller.credentialPk };
+}
+
+/** Whether the caller came with a token of an identity provider, and not with an API key. */
+export function isToken({ credentialPk }: Principal): boolean {
+  return credentialPk < 0;
 }

@@ -18,6 +18,11 @@ export function logFailure(log: EventLog, requestId: string, error: RolecallErro
   else log.warn(fields, error.message);
 }
 
+/** A token was refused. Nothing of it is logged: whoever sent it chose every letter. */
+export function logRefusedToken(log: EventLog, requestId: string, why: string): void {
+  log.info({ event: 'token_refused', requestId, why }, 'refused a token');
+}
+
 export interface AnsweredRequest {
   readonly requestId: string;
   readonly method: string;

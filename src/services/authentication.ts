@@ -4,17 +4,24 @@ import type { Principal } from '../domain/principals.ts';
 import { type Deadline, unavailable, within } from '../storage/deadline.ts';
 import type { Freshness } from './decisions/freshness.ts';
 import type { Credential, UserCache } from './decisions/user-cache.ts';
+import { notValid } from './refusals.ts';
+import type { TokenAuthentication } from './tokens/token-authentication.ts';
 
 export interface Authentication {
   /**
-   * The principal behind an `Authorization` header, at once if the key is known to stand. Throws `unauthenticated`, the
-   * same for an unknown key and a wrong secret, for a revoked or expired key and one whose user is inactive. That it
-   * still stands for the answer is found out with the question, on its view. A key with a typing error costs no query.
+   * The principal behind an `Authorization` header, at once if the key or token is known to stand. Throws
+   * `unauthenticated`, the same for an unknown key and a wrong secret, for a revoked or expired key and one whose user is
+   * inactive, and the same for every token that does not hold. That it still stands for the answer is found out with the
+   * question, on its view. A key with a typing error costs no query. Throws `unavailable` when it cannot be judged.
    */
   authenticate(header: string | undefined, deadline: Deadline): Principal | Promise<Principal>;
 }
 
-export function openAuthentication(cache: UserCache, freshness: Freshness): Authentication {
+export function openAuthentication(
+  cache: UserCache,
+  freshness: Freshness,
+  tokens: TokenAuthentication | undefined,
+): Authentication {
   function stands({ principal, revoked }: Credential): boolean {
     const { expiresAt, userId } = principal;
     const isOver = expiresAt !== null && expiresAt <= freshness.now();
@@ -34,8 +41,8 @@ export function openAuthentication(cache: UserCache, freshness: Freshness): Auth
       }
       const owner = known ? [known.principal.userId] : [];
       const late = () => unavailable('the database did not answer in time');
-      const { absentKeys } = await within(deadline, cache.fill(owner, [keyId]), late);
-      if (absentKeys.has(keyId)) requireSecret(undefined, secret);
+      const { absentCredentials } = await within(deadline, cache.fill(owner, [keyId]), late);
+      if (absentCredentials.has(keyId)) requireSecret(undefined, secret);
     }
   }
 
@@ -43,19 +50,17 @@ export function openAuthentication(cache: UserCache, freshness: Freshness): Auth
     authenticate(header, deadline) {
       const token = bearerToken(header);
       if (token === undefined)
-        throw new RolecallError('unauthenticated', 'send `Authorization: Bearer <API key>`');
+        throw new RolecallError('unauthenticated', 'send `Authorization: Bearer <API key or token>`');
       const key = parseApiKey(token);
-      if (!key) throw notValid();
+      if (!key) {
+        if (tokens && token.includes('.')) return tokens.authenticate(token, deadline);
+        throw notValid();
+      }
       const known = cache.credential(key.id);
       if (known) requireSecret(known, key.secret);
       return known && stands(known) ? known.principal : findCurrent(key.id, key.secret, deadline);
     },
   };
-}
-
-/** The refusal of a key, which never says why. */
-export function notValid(): RolecallError {
-  return new RolecallError('unauthenticated', 'this API key is not valid');
 }
 
 /** Takes as long for a key that does not exist as for one that does. */

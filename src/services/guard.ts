@@ -15,6 +15,7 @@ import { administratorRemains } from '../storage/grants.ts';
 import { type Facts, loadFacts } from '../storage/read-models/decision-rows.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import type { Call } from './call.ts';
+import { notValid } from './refusals.ts';
 
 /** What a change would give to or take from anybody. */
 export type Reach =
@@ -89,7 +90,8 @@ export function requirePower(
   reach: readonly Reach[],
 ): void {
   if (caller.kind === 'operator') return;
-  if (!stands) throw new RolecallError('unauthenticated', 'this API key is not valid');
+  const isOver = caller.expiresAt !== null && caller.expiresAt <= facts.now;
+  if (!stands || isOver) throw notValid(caller);
   const power: Power = { access: accessOf(facts, caller.userId), narrowedTo: caller.narrowedTo };
   const reaches = (gift: Gift) => holdsWholly(facts.catalogue, power, gift, facts.now);
   const now = { startsAt: facts.now, expiresAt: facts.now + 1 };

@@ -15,11 +15,12 @@ export interface ApiKeyRow {
   readonly createdAt: number;
 }
 
-/** Whether the key may still be used, by the primary's clock. */
+/** Whether the key may still be used, by the primary's clock, or whether the identity is still linked. */
 export async function credentialStands(sql: Sql, credentialPk: number): Promise<boolean> {
   const rows = await sql`
     select 1 from rolecall.api_keys
-    where pk = ${credentialPk} and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())`;
+    where pk = ${credentialPk} and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())
+    union all select 1 from rolecall.identities where pk = -${credentialPk}::bigint`;
   return rows.length > 0;
 }
 

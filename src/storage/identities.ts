@@ -1,12 +1,9 @@
 import { and, asc, eq } from 'drizzle-orm';
+import type { Identity } from '../domain/identities.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
 import { identities } from './schema/identities.ts';
 
-/** Who a user is at one identity provider. */
-export interface Identity {
-  readonly issuer: string;
-  readonly subject: string;
-}
+export type { Identity };
 
 export async function identitiesOf({ db }: ReadHandle, userPk: number): Promise<readonly Identity[]> {
   return db

@@ -26,6 +26,8 @@ describe('defaults', () => {
   it('are safe, and name no secret and no mode', () => {
     expect(loadConfig([], {})).toEqual({
       host: '127.0.0.1',
+      identityProviders: [],
+      tokenToleranceMs: 60_000,
       port: 3000,
       databaseUrl: undefined,
       journalKey: undefined,

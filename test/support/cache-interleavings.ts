@@ -106,7 +106,12 @@ async function replay(build: CacheBuild, order: readonly Happening[]) {
     query('users', undefined, (at): UserRows => {
       const access: UserAccess = { active: true, grants: [], exceptions: [] };
       versions.set(access, at);
-      return { revision: { epoch, value: at }, users: [{ pk: userPk, id: user, access }], credentials: [] };
+      return {
+        revision: { epoch, value: at },
+        users: [{ pk: userPk, id: user, access }],
+        credentials: [],
+        identities: [],
+      };
     });
   const mirror = new build.Mirror(loadChanges);
   const cache = new build.UserCache(mirror, loadUsers, { bytes: 1_000_000, timeoutMs: 3_600_000 });

@@ -2,7 +2,8 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import { RequestValidationError, ResponseSerializationError } from 'fastify-zod-openapi';
 import type { z } from 'zod';
 import { type ErrorCode, type InputFault, RolecallError } from '../../domain/errors.ts';
-import { logFailure } from '../../observability/events.ts';
+import { TokenFault } from '../../domain/tokens.ts';
+import { logFailure, logRefusedToken } from '../../observability/events.ts';
 import { problemOf, problemType } from '../problem.ts';
 
 /** Gives every failure, of routes that exist and routes that do not, one shape of body. */
@@ -23,6 +24,7 @@ export function sendProblem(
   const problem = problemOf(error, request.id);
   reply.header('x-request-id', request.id);
   if (problem.status >= 500) logFailure(request.log, request.id, error);
+  if (error.cause instanceof TokenFault) logRefusedToken(request.log, request.id, error.cause.message);
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="rolecall"');
   if (problem.status === 503) reply.header('retry-after', String(error.retryAfter ?? 1));
   return reply

@@ -8,6 +8,8 @@ import { isSameIncarnation, readHead } from '../../storage/read-models/head.ts';
 import { loadUsers } from '../../storage/read-models/user-rows.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import { type Authentication, openAuthentication } from '../authentication.ts';
+import { openJwtVerifier, type TokenProvider } from '../tokens/jwt-verifier.ts';
+import { openTokenAuthentication } from '../tokens/token-authentication.ts';
 import { type AccessCheck, openAccessCheck } from './access-check.ts';
 import { DecisionCounts } from './decision-counts.ts';
 import { openFreshness } from './freshness.ts';
@@ -38,6 +40,8 @@ export interface DecisionOptions {
   readonly leaseMs: number;
   readonly usualMode: FreshnessMode;
   readonly cacheBytes: number;
+  /** Whose tokens are accepted. */
+  readonly providers: readonly TokenProvider[];
 }
 
 /** Whoever comes while a read is under way waits for it and for the next: both must end within the request's time. */
@@ -91,9 +95,14 @@ export function openDecisions(options: DecisionOptions): Decisions {
   metrics.gauge('rolecall_confirmed_seconds', 'Seconds since that revision was found to be the newest', () =>
     freshness.secondsSinceConfirmed(),
   );
+  const { providers } = options;
+  const tokens =
+    providers.length > 0
+      ? openTokenAuthentication({ verifier: openJwtVerifier(providers), cache, freshness })
+      : undefined;
   return {
     accessCheck: openAccessCheck({ views, lists, counts, noteBatch, usualMode }),
-    authentication: openAuthentication(cache, freshness),
+    authentication: openAuthentication(cache, freshness, tokens),
     wake: () => void freshness.latest().catch(() => {}),
   };
 }

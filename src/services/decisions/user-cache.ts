@@ -1,21 +1,23 @@
 import type { Catalogue } from '../../domain/decision/catalogue.ts';
 import { type CompiledAccess, compileAccess, type UserAccess } from '../../domain/decision/user-access.ts';
+import { nameOfIdentity } from '../../domain/identities.ts';
 import type { Instant, UserId } from '../../domain/ids.ts';
 import type { Principal } from '../../domain/principals.ts';
 import type { Revision } from '../../domain/revisions.ts';
 import type { Sample } from '../../observability/metrics.ts';
 import { deadlineIn } from '../../storage/deadline.ts';
 import { Gate } from '../../storage/gate.ts';
-import type { CredentialRow, UserRow, UserRows } from '../../storage/read-models/user-rows.ts';
+import type { CredentialRow, IdentityRow, UserRow, UserRows } from '../../storage/read-models/user-rows.ts';
 import type { Follower, Mirror } from './mirror.ts';
 import { OwnedCache } from './owned-cache.ts';
 import { endOfTurn } from './shared-read.ts';
 
-/** A key that exists, as of the cache's revision. */
+/** A key, or an identity linked to a user, that exists as of the cache's revision. */
 export interface Credential {
   readonly userPk: number;
   readonly principal: Principal;
-  readonly secretHash: Buffer;
+  /** Of a key. */
+  readonly secretHash: Buffer | undefined;
   readonly revoked: boolean;
 }
 
@@ -46,20 +48,20 @@ export interface Filled {
   readonly revision: Revision;
   /** Of those who were asked for; undefined who does not exist. */
   readonly users: ReadonlyMap<UserId, CachedUser | undefined>;
-  readonly absentKeys: ReadonlySet<string>;
+  readonly absentCredentials: ReadonlySet<string>;
 }
 
-/** Reads users and keys as of `atLeast` or later; as of whenever, with null. */
+/** Reads users and credentials as of `atLeast` or later; as of whenever, with null. */
 export type LoadUsers = (
   ids: readonly UserId[],
-  keyIds: readonly string[],
+  credentialIds: readonly string[],
   atLeast: Revision | null,
 ) => Promise<UserRows>;
 
 /** What is missed while the next fill may not begin yet. */
 interface Gathering {
   readonly ids: Set<UserId>;
-  readonly keyIds: Set<string>;
+  readonly credentialIds: Set<string>;
   readonly filled: Promise<Filled>;
 }
 
@@ -70,7 +72,7 @@ const weights = { user: 700, held: 260, credential: 900 };
 const mostFills = 4;
 
 /**
- * Users and keys that were asked about, each as of the mirror's revision: whoever the journal names is forgotten before
+ * Users and credentials that were asked about, each as of the mirror's revision: whoever the journal names is forgotten before
  * the mirror moves, and what was read before that is never kept after it. Who does not exist is not kept, so invented
  * names fill no memory. Misses that come together are filled by one query.
  */
@@ -109,8 +111,8 @@ export class UserCache implements Follower {
     ];
   }
 
-  credential(keyId: string): Credential | undefined {
-    return this.#credentials.get(keyId);
+  credential(id: string): Credential | undefined {
+    return this.#credentials.get(id);
   }
 
   get size(): number {
@@ -131,25 +133,25 @@ export class UserCache implements Follower {
    * Reads what is missing and keeps what still stands when it arrives. Whoever asked looks again, and asks again for what
    * was changed meanwhile.
    */
-  fill(ids: Iterable<UserId>, keyIds: Iterable<string>): Promise<Filled> {
+  fill(ids: Iterable<UserId>, credentialIds: Iterable<string>): Promise<Filled> {
     this.#gathering ??= this.#gather();
     for (const id of ids) this.#gathering.ids.add(id);
-    for (const keyId of keyIds) this.#gathering.keyIds.add(keyId);
+    for (const id of credentialIds) this.#gathering.credentialIds.add(id);
     return this.#gathering.filled;
   }
 
   #gather(): Gathering {
     const ids = new Set<UserId>();
-    const keyIds = new Set<string>();
+    const credentialIds = new Set<string>();
     const read = async () => {
       const leave = await this.#whenItMayBegin();
       try {
-        return await this.#read(ids, keyIds);
+        return await this.#read(ids, credentialIds);
       } finally {
         leave();
       }
     };
-    return { ids, keyIds, filled: read() };
+    return { ids, credentialIds, filled: read() };
   }
 
   async #whenItMayBegin(): Promise<() => void> {
@@ -167,10 +169,10 @@ export class UserCache implements Follower {
     return weights.user + (weights.held + permissions / 4) * (grants.length + exceptions.length);
   }
 
-  async #read(ids: ReadonlySet<UserId>, keyIds: ReadonlySet<string>): Promise<Filled> {
-    const { revision, users, credentials } = await this.#load(
+  async #read(ids: ReadonlySet<UserId>, credentialIds: ReadonlySet<string>): Promise<Filled> {
+    const { revision, users, credentials, identities } = await this.#load(
       [...ids],
-      [...keyIds],
+      [...credentialIds],
       this.#mirror.snapshot?.revision ?? null,
     );
     await this.#mirror.reach(revision);
@@ -180,28 +182,43 @@ export class UserCache implements Follower {
       found.set(row.id, user);
       if (!this.#mirror.changedSince(revision, row.pk)) this.#users.set(row.id, user);
     }
-    for (const row of credentials)
-      if (!this.#mirror.changedSince(revision, row.userPk))
-        this.#credentials.set(row.keyId, credentialOf(row));
-    const presentKeys = new Set(credentials.map((row) => row.keyId));
+    const present = [...credentials.map(keyOf), ...identities.map(linkOf)];
+    for (const credential of present)
+      if (!this.#mirror.changedSince(revision, credential.userPk))
+        this.#credentials.set(credential.principal.credentialId, credential);
+    const presentIds = new Set(present.map(({ principal }) => principal.credentialId));
     return {
       revision,
       users: found,
-      absentKeys: new Set([...keyIds].filter((id) => !presentKeys.has(id))),
+      absentCredentials: new Set([...credentialIds].filter((id) => !presentIds.has(id))),
     };
   }
 }
 
-function credentialOf(row: CredentialRow): Credential {
+function keyOf(row: CredentialRow): Credential {
   const { keyId, pk, userPk, user, secretHash, narrowedTo, expiresAt, revoked } = row;
   const principal: Principal = {
     kind: 'user',
     userId: user,
     userPk,
-    keyId,
+    credentialId: keyId,
     credentialPk: pk,
     narrowedTo: narrowedTo && new Set(narrowedTo),
     expiresAt,
   };
   return { userPk, principal, secretHash, revoked };
+}
+
+/** The token that proves an identity brings its own end. */
+function linkOf({ pk, userPk, user, ...identity }: IdentityRow): Credential {
+  const principal: Principal = {
+    kind: 'user',
+    userId: user,
+    userPk,
+    credentialId: nameOfIdentity(identity),
+    credentialPk: -pk,
+    narrowedTo: null,
+    expiresAt: null,
+  };
+  return { userPk, principal, secretHash: undefined, revoked: false };
 }

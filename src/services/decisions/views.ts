@@ -3,7 +3,7 @@ import type { Instant, UserId } from '../../domain/ids.ts';
 import type { Principal } from '../../domain/principals.ts';
 import { placeRevision, type Revision } from '../../domain/revisions.ts';
 import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
-import { notValid } from '../authentication.ts';
+import { notValid } from '../refusals.ts';
 import type { Freshness } from './freshness.ts';
 import type { Mirror, Snapshot } from './mirror.ts';
 import type { CachedUser, Filled, UserCache } from './user-cache.ts';
@@ -62,14 +62,15 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
       if (found) users.set(id, found);
       else if (!filled) missing.push(id);
     }
-    const credential = cache.credential(caller.keyId);
-    if (!credential && fills.some((one) => one.absentKeys.has(caller.keyId))) throw notValid();
+    const credential = cache.credential(caller.credentialId);
+    if (!credential && fills.some((one) => one.absentCredentials.has(caller.credentialId)))
+      throw notValid(caller);
     if (!snapshot || !credential || missing.length > 0)
-      return { missing, missingKeys: credential ? [] : [caller.keyId] };
+      return { missing, missingCredentials: credential ? [] : [caller.credentialId] };
     const now = freshness.now();
     const isActive = users.get(caller.userId)?.access.active;
     const isOver = caller.expiresAt !== null && caller.expiresAt <= now;
-    if (!isActive || isOver || credential.revoked) throw notValid();
+    if (!isActive || isOver || credential.revoked) throw notValid(caller);
     return { snapshot, now, users };
   }
 
@@ -88,7 +89,7 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
       for (;;) {
         const seen = look(asking, users, fills);
         if ('snapshot' in seen) return seen;
-        const filled = cache.fill(seen.missing, seen.missingKeys);
+        const filled = cache.fill(seen.missing, seen.missingCredentials);
         fills.push(
           await within(asking.deadline, filled, () => unavailable('the database did not answer in time')),
         );
@@ -99,7 +100,7 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
 
 interface Missing {
   readonly missing: readonly UserId[];
-  readonly missingKeys: readonly string[];
+  readonly missingCredentials: readonly string[];
 }
 
 function hasReached({ revision, epochs }: Snapshot, asked: Revision): boolean {

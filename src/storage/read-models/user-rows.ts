@@ -1,5 +1,6 @@
 import type { UserAccess } from '../../domain/decision/user-access.ts';
 import type { Exception, Grant } from '../../domain/grants.ts';
+import { type Identity, identityNamed } from '../../domain/identities.ts';
 import type { Instant, PermissionSlug, UserId } from '../../domain/ids.ts';
 import type { Revision } from '../../domain/revisions.ts';
 import type { Sql } from '../database.ts';
@@ -22,11 +23,19 @@ export interface CredentialRow {
   readonly revoked: boolean;
 }
 
-/** Users and keys as of one revision. Who or what is not listed does not exist there. */
+/** Whose an identity is. */
+export interface IdentityRow extends Identity {
+  readonly pk: number;
+  readonly userPk: number;
+  readonly user: UserId;
+}
+
+/** Users, keys and identities as of one revision. Who or what is not listed does not exist there. */
 export interface UserRows {
   readonly revision: Revision;
   readonly users: readonly UserRow[];
   readonly credentials: readonly CredentialRow[];
+  readonly identities: readonly IdentityRow[];
 }
 
 interface Row {
@@ -35,24 +44,32 @@ interface Row {
   readonly grants: readonly (Grant & { user: number })[];
   readonly exceptions: readonly (Exception & { user: number })[];
   readonly credentials: readonly (Omit<CredentialRow, 'secretHash'> & { secretHash: string })[];
+  readonly identities: readonly IdentityRow[];
 }
 
 /**
- * Reads users, by id or as the owners of keys, with all that decides about them, and the revision they belong to, in one
+ * Reads users, by id or as the owners of keys and identities, with all that decides about them, and the revision they belong to, in one
  * statement and so on one snapshot. Rows come as they are, expired ones too: `domain/decision` says what they mean.
  */
 export async function loadUsers(
   sql: Sql,
   ids: readonly UserId[],
-  keyIds: readonly string[],
+  credentialIds: readonly string[],
 ): Promise<UserRows> {
+  const identities = credentialIds.flatMap((id) => identityNamed(id) ?? []);
+  const [issuers, subjects] = [identities.map((one) => one.issuer), identities.map((one) => one.subject)];
   const [row] = await sql<[Row]>`
     with credentials as materialized (
       select keys.id, keys.pk, user_pk, secret_hash, permissions, expires_at, revoked_at
-      from rolecall.api_keys as keys where keys.id = any(${[...keyIds]}::text[])
+      from rolecall.api_keys as keys where keys.id = any(${[...credentialIds]}::text[])
+    ), linked as materialized (
+      select held.pk, user_pk, held.issuer, held.subject
+      from unnest(${issuers}::text[], ${subjects}::text[]) as asked (issuer, subject)
+      join rolecall.identities as held on held.issuer = asked.issuer and held.subject = asked.subject
     ), people as materialized (
       select pk, id, active from rolecall.users where id = any(${[...ids]}::text[])
-      union select pk, id, active from rolecall.users where pk in (select user_pk from credentials)
+      union select pk, id, active from rolecall.users where pk in
+        (select user_pk from credentials union all select user_pk from linked)
     )
     select (select json_build_object('epoch', epoch, 'value', value) from rolecall.revision) as revision,
       (select coalesce(json_agg(json_build_object('pk', pk, 'id', id, 'active', active)), '[]') from people) as users,
@@ -67,7 +84,10 @@ export async function loadUsers(
       (select coalesce(json_agg(json_build_object('keyId', credentials.id, 'pk', credentials.pk, 'userPk', user_pk,
           'user', people.id, 'secretHash', encode(secret_hash, 'hex'), 'narrowedTo', permissions,
           'expiresAt', extract(epoch from expires_at) * 1000, 'revoked', revoked_at is not null)), '[]')
-        from credentials join people on people.pk = user_pk) as credentials`;
+        from credentials join people on people.pk = user_pk) as credentials,
+      (select coalesce(json_agg(json_build_object('pk', linked.pk, 'userPk', user_pk, 'user', people.id,
+          'issuer', issuer, 'subject', subject)), '[]')
+        from linked join people on people.pk = user_pk) as identities`;
   const users = new Map<number, UserRow & { access: { grants: Grant[]; exceptions: Exception[] } }>();
   for (const { pk, id, active } of row.users)
     users.set(pk, { pk, id, access: { active, grants: [], exceptions: [] } });
@@ -80,5 +100,6 @@ export async function loadUsers(
       ...credential,
       secretHash: Buffer.from(credential.secretHash, 'hex'),
     })),
+    identities: row.identities,
   };
 }
