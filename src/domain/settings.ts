@@ -30,10 +30,19 @@ export const settingDefinitions = {
     least: 1,
     most: 1_000,
   },
+  create_users_for_identities: {
+    type: 'boolean',
+    category: 'users',
+    description:
+      'Whether the first valid token of an identity that nobody has makes a user with the default role; if not, it is refused',
+    mutable: true,
+    default: false,
+  },
   default_role: {
     type: 'string',
     category: 'users',
-    description: 'The role that POST /users gives everywhere to each new user; none while it is not set',
+    description:
+      'The role that each new user gets everywhere, from POST /users or a token; none while it is not set',
     mutable: true,
     default: null,
     most: 100,

@@ -36,6 +36,11 @@ export function operatorCall(timeoutMs: number): Call {
   };
 }
 
+/** A write that nobody asked for: the service notes what it found. */
+export function serviceContext(deadline: Deadline): WriteContext {
+  return { actor: { kind: 'service' }, requestId: null, deadline, dryRun: false, idempotency: null };
+}
+
 /** The internal key to note as having granted or created something; null stands for the operator. */
 export function granterOf(call: Call): number | null {
   return call.caller.kind === 'user' ? call.caller.userPk : null;

@@ -3,25 +3,24 @@ import { everywhere } from '../domain/scopes.ts';
 import { putGrant } from '../storage/grants.ts';
 import { readSettings } from '../storage/settings.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
-import { type Call, granterOf } from './call.ts';
 import { termsOf } from './grants.ts';
 import { forGood } from './guard.ts';
 import { requireRole } from './lookups.ts';
 
 /**
  * Gives somebody who was just made the role that the setting `default_role` names, everywhere and for good, noted like any
- * other grant. Not guarded: whoever set it held what it gives. Returns what was given.
+ * other grant, by `grantedBy`, or by nobody. Not guarded: whoever set it held what it gives. Returns what was given.
  */
 export async function giveDefaultRole(
   handle: WriteHandle,
-  call: Call,
   userPk: number,
+  grantedBy: number | null,
 ): Promise<readonly RoleKey[]> {
   const { default_role: named } = await readSettings(handle);
   if (named === null) return [];
   const { pk: rolePk, key: role } = await requireRole(handle, named as RoleKey);
   const terms = { ...forGood.window, reason: null };
-  await putGrant(handle, { userPk, rolePk, scope: everywhere }, terms, granterOf(call));
+  await putGrant(handle, { userPk, rolePk, scope: everywhere }, terms, grantedBy);
   handle.record({
     kind: 'grant_set',
     userPk,

@@ -36,7 +36,8 @@ export interface Settings {
   /**
    * Sets a value, or with null goes back to the default. Every replica knows it as soon as it knows the revision. Throws
    * `unknown_setting`, `immutable_setting`, `invalid_setting`, or `precondition_failed` if it is not of this version any
-   * more. A default role is a door to what it gives: setting it is guarded as giving that, and taking it back as taking.
+   * more. A default role is a door to what it gives: setting it is guarded as giving that, and taking it back as taking,
+   * and so is letting tokens make users who get it.
    */
   change(call: Call, key: string, value: Json, version: string): Promise<Written<Setting>>;
 }
@@ -58,7 +59,7 @@ export function openSettings(transactions: Transactions): Settings {
           throw new RolecallError('invalid_setting', `${key}: ${fault}`, {
             errors: [{ pointer: '/value', code: 'invalid_value', detail: fault }],
           });
-        const reach = key === 'default_role' ? await reachOf(handle, [current.value, value]) : [];
+        const reach = await reachOf(handle, await rolesBehind(handle, current, value));
         await guardChange(handle, call, 'rolecall_manage_settings', everywhere, reach);
         if (current.version !== version)
           throw new RolecallError('precondition_failed', 'the setting is not what If-Match says any more');
@@ -79,6 +80,12 @@ async function set(handle: WriteHandle, current: Setting, value: Json): Promise<
     after: { setting: key, value },
   });
   return readOne(handle, key);
+}
+
+/** The roles that a change of a setting gives to people who are made, or no longer. */
+async function rolesBehind(handle: ReadHandle, { key, value: before }: Setting, value: Json) {
+  if (key === 'default_role') return [before, value];
+  return key === 'create_users_for_identities' ? [(await readOne(handle, 'default_role')).value] : [];
 }
 
 /** Everything that these roles give. Throws `unknown_role`. */

@@ -17,7 +17,7 @@ import {
   type UserRow,
   updateUser,
 } from '../storage/users.ts';
-import { type Call, writeContextOf } from './call.ts';
+import { type Call, granterOf, writeContextOf } from './call.ts';
 import { giveDefaultRole } from './default-role.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
 import { recordRemoval } from './grants.ts';
@@ -112,7 +112,7 @@ export function openUsers(transactions: Transactions, cursors: Cursors): Users {
       transactions.write(writeContextOf(call), async (handle) => {
         await guardChange(handle, call, manage, everywhere);
         const user = await createUser(handle, { id, email, active });
-        return { ...user, roles: await giveDefaultRole(handle, call, user.pk) };
+        return { ...user, roles: await giveDefaultRole(handle, user.pk, granterOf(call)) };
       }),
 
     update: (call, id, { email, active }) => {
@@ -213,7 +213,8 @@ async function withIdentities(handle: Parameters<typeof identitiesOf>[0], user: 
   return { ...user, identities: await identitiesOf(handle, user.pk) };
 }
 
-function recordIdentity(
+/** Notes that an identity was linked or unlinked, wherever that happens. */
+export function recordIdentity(
   handle: WriteHandle,
   kind: 'identity_linked' | 'identity_unlinked',
   userPk: number,

@@ -13,6 +13,15 @@ export async function identitiesOf({ db }: ReadHandle, userPk: number): Promise<
     .orderBy(asc(identities.issuer), asc(identities.subject));
 }
 
+/** Whose an identity is. */
+export async function findOwner({ db }: ReadHandle, identity: Identity): Promise<number | undefined> {
+  const [row] = await db
+    .select({ userPk: identities.userPk })
+    .from(identities)
+    .where(and(eq(identities.issuer, identity.issuer), eq(identities.subject, identity.subject)));
+  return row?.userPk;
+}
+
 /** Throws `identity_taken` if anybody has this identity already. */
 export async function insertIdentity(
   { db }: ChangeHandle,

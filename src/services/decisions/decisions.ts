@@ -8,6 +8,7 @@ import { isSameIncarnation, readHead } from '../../storage/read-models/head.ts';
 import { loadUsers } from '../../storage/read-models/user-rows.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import { type Authentication, openAuthentication } from '../authentication.ts';
+import { openEnrolment } from '../tokens/enrolment.ts';
 import { openJwtVerifier, type TokenProvider } from '../tokens/jwt-verifier.ts';
 import { openTokenAuthentication } from '../tokens/token-authentication.ts';
 import { type AccessCheck, openAccessCheck } from './access-check.ts';
@@ -98,7 +99,13 @@ export function openDecisions(options: DecisionOptions): Decisions {
   const { providers } = options;
   const tokens =
     providers.length > 0
-      ? openTokenAuthentication({ verifier: openJwtVerifier(providers), cache, freshness })
+      ? openTokenAuthentication({
+          verifier: openJwtVerifier(providers),
+          cache,
+          freshness,
+          enrols: () => mirror.snapshot?.settings.create_users_for_identities ?? false,
+          enrolment: openEnrolment(transactions),
+        })
       : undefined;
   return {
     accessCheck: openAccessCheck({ views, lists, counts, noteBatch, usualMode }),

@@ -7,6 +7,7 @@ import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
 import type { Freshness } from '../decisions/freshness.ts';
 import type { UserCache } from '../decisions/user-cache.ts';
 import { notValid } from '../refusals.ts';
+import type { Enrolment } from './enrolment.ts';
 import type { JwtVerifier, Verification } from './jwt-verifier.ts';
 import { type KnownToken, KnownTokens } from './known-tokens.ts';
 
@@ -19,6 +20,9 @@ export interface TokenAuthenticationSources {
   readonly verifier: JwtVerifier;
   readonly cache: UserCache;
   readonly freshness: Freshness;
+  /** Whether identities that nobody has become users. */
+  enrols(): boolean;
+  readonly enrolment: Enrolment;
 }
 
 /** Callers who come with a token of an identity provider: whoever has its issuer and subject among their identities. */
@@ -26,6 +30,8 @@ export function openTokenAuthentication({
   verifier,
   cache,
   freshness,
+  enrols,
+  enrolment,
 }: TokenAuthenticationSources): TokenAuthentication {
   const known = new KnownTokens();
 
@@ -67,7 +73,9 @@ export function openTokenAuthentication({
       const owner = link ? [link.principal.userId] : [];
       const late = () => unavailable('the database did not answer in time');
       const { absentCredentials } = await within(deadline, cache.fill(owner, [credentialId]), late);
-      if (absentCredentials.has(credentialId)) throw nobody();
+      if (!absentCredentials.has(credentialId)) continue;
+      if (!enrols() || !(await enrolment.enrol(verification.token, deadline))) throw nobody();
+      await freshness.latest();
     }
   }
 
