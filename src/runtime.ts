@@ -10,6 +10,7 @@ import { type Explanations, openExplanations } from './services/decisions/explan
 import { type Holders, openHolders } from './services/decisions/holders.ts';
 import { type Epochs, openEpochs } from './services/epochs.ts';
 import { type Exceptions, openExceptions } from './services/exceptions.ts';
+import { type GrantBatches, openGrantBatches } from './services/grant-batches.ts';
 import { type Grants, openGrants } from './services/grants.ts';
 import { type Health, openHealth } from './services/health.ts';
 import { type Matrix, openMatrix } from './services/matrix.ts';
@@ -32,6 +33,7 @@ export interface Runtime {
   readonly holders: Holders;
   readonly users: Users;
   readonly grants: Grants;
+  readonly grantBatches: GrantBatches;
   readonly exceptions: Exceptions;
   readonly roles: Roles;
   readonly roleEdges: RoleEdgeService;
@@ -103,6 +105,7 @@ export async function openRuntime(
     holders: openHolders(transactions, cursors, catalogueAt),
     users: openUsers(transactions, cursors),
     grants: openGrants(transactions, cursors),
+    grantBatches: openGrantBatches(transactions),
     exceptions: openExceptions(transactions),
     roles: openRoles(transactions, cursors),
     roleEdges: openRoleEdges(transactions),

@@ -10,6 +10,8 @@ export interface Settings {
   readonly logLevel: Environment['LOG_LEVEL'];
   readonly poolSize: number;
   readonly requestTimeoutMs: number;
+  /** The same for `POST /grants/batch`. */
+  readonly batchTimeoutMs: number;
   /** Never more than `requestTimeoutMs`. */
   readonly connectTimeoutMs: number;
   /** How current an answer is that asks for nothing else. */
@@ -64,6 +66,7 @@ export function loadConfig<const Requirements extends readonly Requirement[]>(
     logLevel: read.LOG_LEVEL,
     poolSize: read.ROLECALL_POOL_SIZE,
     requestTimeoutMs: read.ROLECALL_REQUEST_TIMEOUT_MS,
+    batchTimeoutMs: read.ROLECALL_BATCH_TIMEOUT_MS,
     connectTimeoutMs:
       read.ROLECALL_CONNECT_TIMEOUT_MS ?? Math.min(usualConnectTimeoutMs, read.ROLECALL_REQUEST_TIMEOUT_MS),
     freshness: read.ROLECALL_FRESHNESS,

@@ -30,6 +30,11 @@ export const variables: readonly { name: string; meaning: string; default: strin
   variable('ROLECALL_POOL_SIZE', 'database connections of one process, 1-100', '10'),
   variable('ROLECALL_REQUEST_TIMEOUT_MS', 'milliseconds until a request is given up, 100-60000', '2000'),
   variable(
+    'ROLECALL_BATCH_TIMEOUT_MS',
+    'milliseconds until a batch of grants is given up, 100-600000; other writes wait for it',
+    '20000',
+  ),
+  variable(
     'ROLECALL_CONNECT_TIMEOUT_MS',
     'milliseconds until connecting to the database is given up, 100 to ROLECALL_REQUEST_TIMEOUT_MS',
     '1000, or ROLECALL_REQUEST_TIMEOUT_MS where that is less',
@@ -72,6 +77,7 @@ const schema = z
     ),
     ROLECALL_POOL_SIZE: wholeNumber('ROLECALL_POOL_SIZE', 1, 100).default(10),
     ROLECALL_REQUEST_TIMEOUT_MS: wholeNumber('ROLECALL_REQUEST_TIMEOUT_MS', 100, 60_000).default(2000),
+    ROLECALL_BATCH_TIMEOUT_MS: wholeNumber('ROLECALL_BATCH_TIMEOUT_MS', 100, 600_000).default(20_000),
     ROLECALL_CONNECT_TIMEOUT_MS: wholeNumber('ROLECALL_CONNECT_TIMEOUT_MS', 100, 60_000).optional(),
     ROLECALL_FRESHNESS: oneOf('ROLECALL_FRESHNESS', ['latest', 'lease']).default('latest'),
     ROLECALL_LEASE_MS: wholeNumber('ROLECALL_LEASE_MS', 0, 60_000).default(1000),

@@ -36,6 +36,7 @@ export const errorCodes = [
   'withheld_by_layer',
   'immutable_setting',
   'last_administrator',
+  'batch_refused',
   'lost_history',
   'invalid_setting',
   // the service

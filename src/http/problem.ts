@@ -32,6 +32,7 @@ const problems: Readonly<Record<ErrorCode, readonly [status: number, title: stri
   withheld_by_layer: [409, 'Withheld by a matrix layer'],
   immutable_setting: [409, 'Not for changing'],
   last_administrator: [409, 'Nobody would be administrator'],
+  batch_refused: [409, 'Some rows were refused'],
   lost_history: [409, 'That revision was lost'],
   invalid_setting: [422, 'Not a value of this setting'],
   matrix_invalid: [422, 'The matrix is not valid'],

@@ -8,6 +8,7 @@ import type { AccessCheck } from '../services/decisions/access-check.ts';
 import type { Explanations } from '../services/decisions/explanations.ts';
 import type { Holders } from '../services/decisions/holders.ts';
 import type { Exceptions } from '../services/exceptions.ts';
+import type { GrantBatches } from '../services/grant-batches.ts';
 import type { Grants } from '../services/grants.ts';
 import type { Health } from '../services/health.ts';
 import type { Permissions } from '../services/permissions.ts';
@@ -28,6 +29,7 @@ import { apiKeyRoutes } from './routes/api-keys.ts';
 import { authorizeRoutes } from './routes/authorize.ts';
 import { exceptionRoutes } from './routes/exceptions.ts';
 import { explanationRoutes } from './routes/explanations.ts';
+import { grantBatchRoutes } from './routes/grant-batches.ts';
 import { grantRoutes } from './routes/grants.ts';
 import { holderRoutes } from './routes/holders.ts';
 import { operationRoutes } from './routes/operations.ts';
@@ -45,6 +47,7 @@ export interface Services {
   readonly holders: Holders;
   readonly users: Users;
   readonly grants: Grants;
+  readonly grantBatches: GrantBatches;
   readonly exceptions: Exceptions;
   readonly roles: Roles;
   readonly roleEdges: RoleEdgeService;
@@ -58,6 +61,8 @@ export interface Services {
 export interface ServerOptions {
   readonly version: string;
   readonly requestTimeoutMs: number;
+  /** The same for batches; `requestTimeoutMs` if left out. */
+  readonly batchTimeoutMs?: number;
   readonly logger: Logger;
 }
 
@@ -89,7 +94,8 @@ export async function buildServer(services: Services, options: ServerOptions): P
   // Every answer has passed its zod schema by then, so there is nothing for a schema-driven serializer to add.
   app.setSerializerCompiler(createSerializerCompiler({ stringify: JSON.stringify }));
 
-  addRequestState(app, options.requestTimeoutMs * (1 - answerShare));
+  const { requestTimeoutMs, batchTimeoutMs = requestTimeoutMs } = options;
+  addRequestState(app, requestTimeoutMs * (1 - answerShare), batchTimeoutMs * (1 - answerShare));
   addAccessLog(app, options.logger.isLevelEnabled('debug'));
   addProblems(app);
   addJsonBodies(app);
@@ -102,6 +108,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
   await app.register(explanationRoutes, services);
   await app.register(holderRoutes, services);
   await app.register(grantRoutes, services);
+  await app.register(grantBatchRoutes, services);
   await app.register(exceptionRoutes, services);
   await app.register(userRoutes, services);
   await app.register(roleRoutes, services);
@@ -113,7 +120,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
     health: services.health,
     metrics: services.metrics,
     version: options.version,
-    readinessTimeoutMs: options.requestTimeoutMs * (1 - 2 * answerShare),
+    readinessTimeoutMs: requestTimeoutMs * (1 - 2 * answerShare),
   });
   await app.register(documentation);
   return app;

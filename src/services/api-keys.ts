@@ -2,15 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { base62, formatApiKey, hashSecret } from '../domain/api-keys.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { Instant, PermissionSlug, RoleKey, UserId } from '../domain/ids.ts';
-import { administratorRole, builtinLayer } from '../domain/matrix/builtin.ts';
+import { administratorRole, builtinSlugs } from '../domain/matrix/builtin.ts';
 import { everywhere } from '../domain/scopes.ts';
+import { administratorRemains } from '../storage/administrators.ts';
 import { type ApiKeyRow, findApiKey, insertApiKey, listApiKeys, revokeApiKey } from '../storage/api-keys.ts';
-import { administratorRemains, findPlace, putGrant } from '../storage/grants.ts';
+import { findPlace, putGrant } from '../storage/grants.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { findUser } from '../storage/users.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
-import { termsOf } from './grants.ts';
+import { recordGrant } from './grants.ts';
 import { guardChange } from './guard.ts';
 import { requirePermission, requireRole, requireUser } from './lookups.ts';
 import { createUser } from './users.ts';
@@ -114,8 +115,7 @@ async function provisionRole(
   roleKey: RoleKey,
 ): Promise<void> {
   const role = await requireRole(handle, roleKey);
-  const slugs = builtinLayer.permissions.map((permission) => permission.slug);
-  if (roleKey === administratorRole && (await administratorRemains(handle, administratorRole, slugs)))
+  if (roleKey === administratorRole && (await administratorRemains(handle, administratorRole, builtinSlugs)))
     throw new RolecallError(
       'forbidden',
       'there is an administrator already: only they can make another, through the API',
@@ -124,14 +124,9 @@ async function provisionRole(
   const place = { userPk, rolePk: role.pk, scope: everywhere };
   const { grant: existing } = await findPlace(handle, user.id, roleKey, everywhere);
   if (existing && existing.startsAt === null && existing.expiresAt === null) return;
-  await putGrant(handle, place, { startsAt: null, expiresAt: null, reason: null }, granterOf(call));
-  handle.record({
-    kind: 'grant_set',
-    userPk,
-    rolePk: role.pk,
-    before: existing ? termsOf(existing) : null,
-    after: { role: roleKey, scope: everywhere, origin: 'api', startsAt: null, expiresAt: null },
-  });
+  const terms = { startsAt: null, expiresAt: null, reason: null };
+  await putGrant(handle, place, terms, granterOf(call));
+  recordGrant(handle, place, existing, { role: roleKey, scope: everywhere, ...terms });
 }
 
 async function createKey(

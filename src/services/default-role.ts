@@ -3,7 +3,7 @@ import { everywhere } from '../domain/scopes.ts';
 import { putGrant } from '../storage/grants.ts';
 import { readSettings } from '../storage/settings.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
-import { termsOf } from './grants.ts';
+import { recordGrant } from './grants.ts';
 import { forGood } from './guard.ts';
 import { requireRole } from './lookups.ts';
 
@@ -20,12 +20,8 @@ export async function giveDefaultRole(
   if (named === null) return [];
   const { pk: rolePk, key: role } = await requireRole(handle, named as RoleKey);
   const terms = { ...forGood.window, reason: null };
-  await putGrant(handle, { userPk, rolePk, scope: everywhere }, terms, grantedBy);
-  handle.record({
-    kind: 'grant_set',
-    userPk,
-    rolePk,
-    after: termsOf({ ...terms, role, scope: everywhere, origin: 'api' }),
-  });
+  const place = { userPk, rolePk, scope: everywhere };
+  await putGrant(handle, place, terms, grantedBy);
+  recordGrant(handle, place, null, { ...terms, role, scope: everywhere });
   return [role];
 }

@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { exchanged, type Grant, reasonOf, sameTerms, type Terms } from '../domain/grants.ts';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
 import { administratorRole } from '../domain/matrix/builtin.ts';
-import { scopesCovering } from '../domain/scopes.ts';
+import { covers, scopesCovering } from '../domain/scopes.ts';
 import { sees } from '../domain/sight.ts';
+import type { ReadHandle } from '../storage/database.ts';
 import {
   deleteGrant,
   findPlace,
@@ -37,8 +39,15 @@ export interface Grants {
   put(call: Call, user: UserId, role: RoleKey, scope: Scope, terms: Terms): Promise<Written<GrantOutcome>>;
   /** Takes back the role that was given through the API at exactly this scope; nothing to take back changes nothing. */
   remove(call: Call, user: UserId, role: RoleKey, scope: Scope): Promise<Written<GrantOutcome>>;
-  /** Every grant of the user in sight, those out of force too. */
-  ofUser(call: Call, user: UserId): Promise<readonly GrantRow[]>;
+  /**
+   * Every grant of the user at the scope and below that is in sight, those out of force too, and the version that
+   * replacing all of those there needs.
+   */
+  ofUser(
+    call: Call,
+    user: UserId,
+    scope: Scope,
+  ): Promise<{ readonly grants: readonly GrantRow[]; readonly version: string }>;
   /** Every grant in sight of the role itself, those out of force too: in any scope, or those that reach into one. */
   ofRole(call: Call, role: RoleKey, scope: Scope | null, page: PageRequest): Promise<Page<GrantRow>>;
 }
@@ -57,14 +66,7 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
           isNew ? { ...access, grants: exchanged(access.grants, existing, given) } : access,
         );
         if (!isNew) return { user: userId, created: false, grant: existing, ...done };
-        handle.record({
-          kind: 'grant_set',
-          userPk,
-          rolePk,
-          before: existing ? termsOf(existing) : null,
-          after: termsOf({ ...terms, role: roleKey, scope, origin: 'api' }),
-          personal: reasonOf(terms),
-        });
+        recordGrant(handle, { userPk, rolePk }, existing, { ...terms, role: roleKey, scope });
         const place = { userPk, rolePk, scope };
         const { pk, grantedAt } = await putGrant(handle, place, terms, granterOf(call));
         if (existing && roleKey === administratorRole) await requireAdministrator(handle, call);
@@ -89,10 +91,12 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         return { user: userId, created: false, grant: null, ...done };
       }),
 
-    ofUser: (call, userId) =>
+    ofUser: (call, userId, scope) =>
       transactions.read(call.deadline, async (handle) => {
-        const grants = await grantsOfUser(handle, (await requireUser(handle, userId)).pk);
-        return grants.filter((grant) => sees(call.sight, grant.scope));
+        const { pk } = await requireUser(handle, userId);
+        const standing = await grantsWithin(handle, pk, scope);
+        const grants = standing.filter((grant) => sees(call.sight, grant.scope));
+        return { grants, version: versionOf(standing) };
       }),
 
     ofRole: (call, roleKey, scope, page) =>
@@ -108,8 +112,32 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
   };
 }
 
+/** A grant as the record tells of it. */
+type Told = Terms & { readonly role: RoleKey; readonly scope: Scope; readonly origin: string };
+
+/** Notes that a grant of origin `api` was given, or given new terms. */
+export function recordGrant(
+  handle: WriteHandle,
+  { userPk, rolePk }: { readonly userPk: number; readonly rolePk: number },
+  before: Told | null,
+  after: Omit<Told, 'origin'>,
+): void {
+  handle.record({
+    kind: 'grant_set',
+    userPk,
+    rolePk,
+    before: before ? termsOf(before) : null,
+    after: termsOf({ ...after, origin: 'api' }),
+    personal: reasonOf(after),
+  });
+}
+
 /** Notes that a grant ended, wherever that happens. */
-export function recordRemoval(handle: WriteHandle, userPk: number, grant: GrantRow): void {
+export function recordRemoval(
+  handle: WriteHandle,
+  userPk: number,
+  grant: Told & { readonly rolePk: number },
+): void {
   handle.record({
     kind: 'grant_removed',
     userPk,
@@ -134,7 +162,23 @@ async function find(handle: WriteHandle, call: Call, userId: UserId, roleKey: Ro
 }
 
 /** What the record says of a grant. */
-export function termsOf(grant: Terms & { role: RoleKey; scope: Scope; origin: string }): Json {
-  const { role, scope, origin, startsAt, expiresAt } = grant;
+function termsOf({ role, scope, origin, startsAt, expiresAt }: Told): Json {
   return { role, scope, origin, startsAt, expiresAt };
+}
+
+/** A user's grants at the scope and below, of every origin. */
+export async function grantsWithin(
+  handle: ReadHandle,
+  userPk: number,
+  scope: Scope,
+): Promise<readonly GrantRow[]> {
+  return (await grantsOfUser(handle, userPk)).filter((grant) => covers(scope, grant.scope));
+}
+
+/** Names a state of a user's grants at a scope and below, as `replace` wants it back: another state has another name. */
+export function versionOf(grants: readonly GrantRow[]): string {
+  const told = grants
+    .filter(({ origin }) => origin === 'api')
+    .map(({ pk, startsAt, expiresAt, reason }) => [pk, startsAt, expiresAt, reason]);
+  return createHash('sha256').update(JSON.stringify(told)).digest('base64url').slice(0, 22);
 }

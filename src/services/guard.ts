@@ -5,13 +5,13 @@ import type { CompiledAccess, UserAccess } from '../domain/decision/user-access.
 import { RolecallError } from '../domain/errors.ts';
 import { endOf, type Window } from '../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
-import { administratorRole, type BuiltinPermission, builtinLayer } from '../domain/matrix/builtin.ts';
+import { administratorRole, type BuiltinPermission, builtinSlugs } from '../domain/matrix/builtin.ts';
 import { denialsOf, type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
 import type { Principal } from '../domain/principals.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { type Sight, seesNothing } from '../domain/sight.ts';
+import { administratorRemains } from '../storage/administrators.ts';
 import { credentialStands } from '../storage/api-keys.ts';
-import { administratorRemains } from '../storage/grants.ts';
 import { type Facts, loadFacts } from '../storage/read-models/decision-rows.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import type { Call } from './call.ts';
@@ -156,9 +156,11 @@ function slugFor(permission: BuiltinPermission): PermissionSlug {
 /** Throws `last_administrator` if the write, as it stands in its transaction, leaves nobody to repair anything. */
 export async function requireAdministrator(handle: WriteHandle, call: Call): Promise<void> {
   if (call.caller.kind === 'operator') return;
-  const slugs = builtinLayer.permissions.map((permission) => permission.slug);
-  if (await administratorRemains(handle, administratorRole, slugs)) return;
-  throw new RolecallError(
+  if (!(await administratorRemains(handle, administratorRole, builtinSlugs))) throw noAdministrator();
+}
+
+export function noAdministrator(): RolecallError {
+  return new RolecallError(
     'last_administrator',
     'somebody active must keep the role admin everywhere, without an end and without a denied rolecall permission',
   );

@@ -1,6 +1,6 @@
 import { and, asc, eq, inArray, sql as raw } from 'drizzle-orm';
 import type { Terms } from '../domain/grants.ts';
-import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { Sight } from '../domain/sight.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
 import { granterName } from './granters.ts';
@@ -164,30 +164,4 @@ export async function countHolders({ db }: ReadHandle, rolePk: number): Promise<
     .from(userRoles)
     .where(eq(userRoles.rolePk, rolePk));
   return row?.holders ?? 0;
-}
-
-/**
- * Whether somebody active holds `role` everywhere, from now on and for ever, by a grant of origin `api`, and is denied
- * none of `permissions` by an exception: the floor under which no write may go.
- */
-export async function administratorRemains(
-  { sql }: ReadHandle,
-  role: RoleKey,
-  permissions: readonly PermissionSlug[],
-): Promise<boolean> {
-  const [row] = await sql<{ remains: boolean }[]>`
-    select exists (
-      select 1 from rolecall.user_roles as held
-      join rolecall.roles on roles.pk = held.role_pk and roles.key = ${role}
-      join rolecall.users on users.pk = held.user_pk and users.active
-      where held.scope = '' and held.origin = 'api' and held.expires_at is null
-        and (held.starts_at is null or held.starts_at <= clock_timestamp())
-        and not exists (
-          select 1 from rolecall.user_permissions as denied
-          join rolecall.permissions on permissions.pk = denied.permission_pk
-          where denied.user_pk = held.user_pk and denied.effect = 'deny'
-            and (denied.expires_at is null or denied.expires_at > clock_timestamp())
-            and permissions.slug = any(${[...permissions]}::text[]))
-    ) as remains`;
-  return row?.remains ?? false;
 }

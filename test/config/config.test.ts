@@ -34,6 +34,7 @@ describe('defaults', () => {
       logLevel: 'info',
       poolSize: 10,
       requestTimeoutMs: 2000,
+      batchTimeoutMs: 20_000,
       connectTimeoutMs: 1000,
       readDatabaseUrl: undefined,
       freshness: 'latest',
@@ -121,6 +122,7 @@ describe('numbers', () => {
     ['PORT', '0', '65535', ['-1', '65536']],
     ['ROLECALL_POOL_SIZE', '1', '100', ['0', '101']],
     ['ROLECALL_REQUEST_TIMEOUT_MS', '100', '60000', ['99', '60001']],
+    ['ROLECALL_BATCH_TIMEOUT_MS', '100', '600000', ['99', '600001']],
     ['ROLECALL_CONNECT_TIMEOUT_MS', '100', '2000', ['99', '2001', '60001']],
   ])('%s from %s to %s', (name, least, most, beyond) => {
     expect(problemsOf({ [name]: least })).toEqual([]);

@@ -74,6 +74,27 @@ const trials: Readonly<Record<string, Trial>> = {
     before: user('u6'),
     write: (as, query) => as.put(`/users/u6/roles/loader${query}`).send({ reason: 'tried' }),
   },
+  replaceUserRoles: {
+    before: async (as) => {
+      await user('u12')(as);
+      await as().put('/users/u12/roles/loader?scope=org').expect(201);
+    },
+    write: async (as, query) => {
+      const { headers } = await service.as().get('/users/u12/roles?scope=org').expect(200);
+      return as
+        .put(`/users/u12/roles${query}&scope=org`)
+        .set('if-match', String(headers['etag']))
+        .send({ grants: [{ role: 'viewer' }] });
+    },
+  },
+  changeGrants: {
+    before: user('u13'),
+    write: (as, query) =>
+      as.post(`/grants/batch${query}`).send({
+        mode: 'atomic',
+        changes: [{ op: 'grant', user: 'u13', role: 'loader' }],
+      }),
+  },
   revokeRole: {
     before: async (as) => {
       await user('u7')(as);

@@ -234,7 +234,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'the last administrator may go': {
     file: 'services/guard.ts',
-    replace: 'if (await administratorRemains(handle, administratorRole, slugs)) return;',
+    replace:
+      'if (!(await administratorRemains(handle, administratorRole, builtinSlugs))) throw noAdministrator();',
     by: 'return;',
   },
   'an answer names the revision before its own': {

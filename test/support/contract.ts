@@ -15,6 +15,8 @@ export const goodBodies: Readonly<Record<string, object>> = {
   authorize: { user: 'nobody-at-all', permission: 'orders.view_order' },
   authorizeBatch: { user: 'nobody-at-all', checks: [{ permission: 'orders.view_order' }] },
   grantRole: {},
+  replaceUserRoles: { grants: [] },
+  changeGrants: { mode: 'each', changes: [{ op: 'revoke', user: 'nobody-at-all', role: 'loader' }] },
   setException: { effect: 'deny' },
   createUser: { id: 'somebody-new' },
   updateUser: { active: false },

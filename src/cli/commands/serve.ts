@@ -53,6 +53,7 @@ export async function listen(
   const app = await buildServer(runtime, {
     version: readVersion(),
     requestTimeoutMs: config.requestTimeoutMs,
+    batchTimeoutMs: config.batchTimeoutMs,
     logger,
   });
   const url = await app.listen({

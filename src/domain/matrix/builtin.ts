@@ -1,4 +1,4 @@
-import type { RoleKey } from '../ids.ts';
+import type { PermissionSlug, RoleKey } from '../ids.ts';
 import { reservedResource, slugOf } from '../permissions.ts';
 import { sealLayer } from './content-hash.ts';
 import type { DeclaredPermission, DeclaredRole, MatrixLayer } from './document.ts';
@@ -33,6 +33,9 @@ export const builtinLayer: MatrixLayer = sealLayer('builtin', {
   permissions: declarePermissions(),
   roles: [declareAdministrator()],
 });
+
+/** What no administrator may be denied. */
+export const builtinSlugs: readonly PermissionSlug[] = builtinLayer.permissions.map(({ slug }) => slug);
 
 function declarePermissions(): DeclaredPermission[] {
   return Object.entries(builtinActions)

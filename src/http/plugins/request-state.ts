@@ -2,11 +2,19 @@ import type { FastifyInstance } from 'fastify';
 import { dueIn } from '../../services/call.ts';
 import { type RequestState, stateName } from '../call.ts';
 
-/** Gives every request its deadline, and every answer the id under which the log knows it. */
-export function addRequestState(app: FastifyInstance, requestTimeoutMs: number): void {
+/**
+ * Gives every request its deadline, that of a route that says it takes batches its own, and every answer the id under which
+ * the log knows it.
+ */
+export function addRequestState(
+  app: FastifyInstance,
+  requestTimeoutMs: number,
+  batchTimeoutMs: number,
+): void {
   app.decorateRequest(stateName);
   app.addHook('onRequest', (request, reply, done) => {
-    const state: RequestState = { deadline: dueIn(requestTimeoutMs) };
+    const { takesBatches = false } = (request.routeOptions.config ?? {}) as { takesBatches?: true };
+    const state: RequestState = { deadline: dueIn(takesBatches ? batchTimeoutMs : requestTimeoutMs) };
     request.setDecorator(stateName, state);
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');

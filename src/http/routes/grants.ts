@@ -1,10 +1,16 @@
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
-import { z } from 'zod';
 import type { GrantRow, Grants } from '../../services/grants.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
-import { grantBody, grantGiven, grantList, grantParams, grantRevoked } from '../schemas/grants.ts';
+import {
+  grantBody,
+  grantGiven,
+  grantList,
+  grantParams,
+  grantRevoked,
+  userGrantsQuery,
+} from '../schemas/grants.ts';
 import { scopedWrite, userParams } from '../schemas/requests.ts';
 
 /** Roles given to users. */
@@ -15,13 +21,17 @@ export const grantRoutes: FastifyPluginAsyncZodOpenApi<{ grants: Grants }> = asy
     config: callersWith('rolecall_read_users', 'held'),
     schema: {
       operationId: 'listUserRoles',
-      summary: 'Every grant of a user, those that have not begun or have ended too',
+      summary: 'Every grant of a user in a scope and below, those that have not begun or have ended too',
       tags: ['Grants'],
       params: userParams,
-      querystring: z.strictObject({}),
+      querystring: userGrantsQuery,
       response: { 200: grantList, ...refusals(404) },
     },
-    handler: async (request) => ({ data: await grants.ofUser(callOf(request), request.params.user) }),
+    handler: async (request, reply) => {
+      const found = await grants.ofUser(callOf(request), request.params.user, request.query.scope);
+      reply.header('etag', `"${found.version}"`);
+      return { data: found.grants };
+    },
   });
 
   app.route({

@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { errorCodes } from '../../domain/errors.ts';
 import { page, writtenMembers } from './answers.ts';
 import {
   bodyMeta,
   listOf,
   permission,
   roleKey,
+  scope,
   slug,
   slugs,
   text,
@@ -12,6 +14,7 @@ import {
   timeOut,
   userId,
 } from './primitives.ts';
+import { scopeQuery } from './requests.ts';
 
 const terms = {
   startsAt: timeIn.nullish().meta({ description: 'From then on; left out, at once' }),
@@ -36,6 +39,46 @@ export const grantBody = z
   .refine(startsFirst, orderFault)
   .nullish()
   .meta(bodyMeta('GrantRequest', { expiresAt: '2027-01-31T12:00:00Z', reason: 'stock-taking' }));
+
+/** A scope of the list, and of its ETag: everything at it and below. */
+export const userGrantsQuery = z.strictObject(scopeQuery);
+
+export const replaceGrantsBody = z
+  .strictObject({
+    grants: z
+      .array(
+        z.strictObject({ role: roleKey, scope: scope.optional(), ...terms }).refine(startsFirst, orderFault),
+      )
+      .max(5_000),
+  })
+  .meta(bodyMeta('ReplaceGrantsRequest', { grants: [{ role: 'loader', scope: 'warehouse/north' }] }));
+
+const placed = { user: userId, role: roleKey, scope: scope.default('' as z.output<typeof scope>) };
+
+export const batchBody = z
+  .strictObject({
+    mode: z.enum(['atomic', 'each']).meta({
+      description: '`atomic` does all or, with one row refused, none; `each` leaves out the refused ones',
+    }),
+    changes: z
+      .array(
+        z.discriminatedUnion('op', [
+          z.strictObject({ op: z.literal('grant'), ...placed, ...terms }).refine(startsFirst, orderFault),
+          z.strictObject({ op: z.literal('revoke'), ...placed }),
+        ]),
+      )
+      .min(1)
+      .max(10_000),
+  })
+  .meta(
+    bodyMeta('GrantBatchRequest', {
+      mode: 'each',
+      changes: [
+        { op: 'grant', user: 'maria', role: 'loader', scope: 'warehouse/north' },
+        { op: 'revoke', user: 'lars', role: 'loader', scope: 'warehouse/north' },
+      ],
+    }),
+  );
 
 export const exceptionParams = z.strictObject({ user: userId, permission });
 
@@ -81,3 +124,22 @@ export const exceptionEnded = z
 export const grantList = z.object({ data: listOf(grant) }).meta({ id: 'GrantList' });
 export const grantPage = page(grant).meta({ id: 'GrantPage' });
 export const exceptionList = z.object({ data: listOf(exception) }).meta({ id: 'ExceptionList' });
+
+export const grantsReplaced = z
+  .object({ ...outcome, grants: listOf(grant), gained: slugs, lost: slugs })
+  .meta({ id: 'GrantsReplaced' });
+
+export const batchDone = z
+  .object({
+    outcomes: listOf(
+      z
+        .object({
+          outcome: z.enum(['created', 'changed', 'removed', 'unchanged', 'refused']),
+          code: z.enum(errorCodes).optional().meta({ description: 'Why it was refused' }),
+          detail: z.string().optional(),
+        })
+        .meta({ id: 'GrantBatchOutcome' }),
+    ).meta({ description: 'One for each change, in their order' }),
+    ...writtenMembers,
+  })
+  .meta({ id: 'GrantBatchDone' });

@@ -1,0 +1,156 @@
+import { RolecallError } from '../domain/errors.ts';
+import { exchanged, sameTerms, type Terms } from '../domain/grants.ts';
+import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import { millisecondsUntil } from '../storage/deadline.ts';
+import { allowMilliseconds } from '../storage/grant-batches.ts';
+import type { GrantRow } from '../storage/grants.ts';
+import type { Transactions, Written } from '../storage/transaction.ts';
+import { type Call, writeContextOf } from './call.ts';
+import { effectiveChange } from './decisions/effective-change.ts';
+import { type ChangeOutcome, changeGrants, type GrantChange } from './grant-changes.ts';
+import { grantsWithin, versionOf } from './grants.ts';
+import { readPower, requirePower } from './guard.ts';
+import { requireUser } from './lookups.ts';
+
+export type { ChangeOutcome, GrantChange };
+
+/** A grant that a user shall have. */
+export interface WantedGrant extends Terms {
+  readonly role: RoleKey;
+  readonly scope: Scope;
+}
+
+/** What replacing a user's grants did to them, in the scope at which it was done. */
+export interface ReplacedGrants {
+  readonly user: UserId;
+  /** Those at the scope and below, of every origin. */
+  readonly grants: readonly GrantRow[];
+  readonly version: string;
+  readonly permissions: readonly PermissionSlug[];
+  readonly gained: readonly PermissionSlug[];
+  readonly lost: readonly PermissionSlug[];
+}
+
+export interface GrantBatches {
+  /**
+   * Many changes in one transaction and one revision, each guarded as though it were made alone after those before it.
+   * `each` leaves out the refused ones; with one refused, `atomic` throws `batch_refused` and nothing is done. Throws
+   * `invalid_input` when two are about the same place.
+   */
+  apply(
+    call: Call,
+    mode: 'atomic' | 'each',
+    changes: readonly GrantChange[],
+  ): Promise<Written<readonly ChangeOutcome[]>>;
+  /**
+   * Makes a user's grants of origin `api` at the scope and below exactly these. Throws `precondition_failed` if they are
+   * not of this version any more, and whatever a single change would.
+   */
+  replace(
+    call: Call,
+    user: UserId,
+    scope: Scope,
+    wanted: readonly WantedGrant[],
+    version: string,
+  ): Promise<Written<ReplacedGrants>>;
+}
+
+export function openGrantBatches(transactions: Transactions): GrantBatches {
+  return {
+    apply(call, mode, changes) {
+      refuseTwice(changes, 'changes');
+      return transactions.write(writeContextOf(call), async (handle) => {
+        await allowMilliseconds(handle, millisecondsUntil(call.deadline));
+        const outcomes = await changeGrants(handle, call, changes, { floorAtEnd: mode === 'atomic' });
+        if (mode === 'atomic') refuseIfAny(outcomes);
+        return outcomes;
+      });
+    },
+
+    replace(call, userId, scope, wanted, version) {
+      refuseTwice(
+        wanted.map((grant) => ({ ...grant, user: userId })),
+        'grants',
+      );
+      return transactions.write(writeContextOf(call), async (handle) => {
+        const user = await requireUser(handle, userId);
+        const power = await readPower(handle, call, {
+          users: [userId],
+          roles: wanted.map(({ role }) => role),
+        });
+        requirePower(power, call, 'rolecall_grant_roles', scope, []);
+        const standing = await grantsWithin(handle, user.pk, scope);
+        if (versionOf(standing) !== version)
+          throw new RolecallError('precondition_failed', 'the grants of this user have changed meanwhile');
+        const replaceable = standing.filter(({ origin }) => origin === 'api');
+        const outcomes = await changeGrants(handle, call, changesTo(userId, replaceable, wanted), {
+          floorAtEnd: true,
+        });
+        for (const outcome of outcomes)
+          if (outcome.outcome === 'refused') throw new RolecallError(outcome.code, outcome.detail);
+        const done = effectiveChange(power.facts, userId, scope, (access) => {
+          const others = replaceable.reduce((grants, one) => exchanged(grants, one, null), access.grants);
+          return { ...access, grants: [...others, ...wanted] };
+        });
+        const grants = await grantsWithin(handle, user.pk, scope);
+        return { user: userId, grants, version: versionOf(grants), ...done };
+      });
+    },
+  };
+}
+
+function changesTo(
+  user: UserId,
+  standing: readonly GrantRow[],
+  wanted: readonly WantedGrant[],
+): readonly GrantChange[] {
+  const had = new Map(standing.map((grant) => [placeOf(grant), grant]));
+  const places = new Set(wanted.map((grant) => placeOf({ ...grant, user })));
+  const given = wanted.filter((grant) => {
+    const same = had.get(placeOf({ ...grant, user }));
+    return same === undefined || !sameTerms(same, grant);
+  });
+  const gone = standing.filter((grant) => !places.has(placeOf(grant)));
+  return [
+    // What is given comes first: taking their own last right to grant away would stop whoever replaces their own set.
+    ...given.map(({ role, scope, startsAt, expiresAt, reason }) => {
+      return { user, role, scope, terms: { startsAt, expiresAt, reason } };
+    }),
+    ...gone.map(({ role, scope }) => ({ user, role, scope, terms: null })),
+  ];
+}
+
+function placeOf({ user, role, scope }: { user: UserId; role: RoleKey; scope: Scope }): string {
+  return JSON.stringify([role, scope, user]);
+}
+
+function refuseTwice(
+  named: readonly { readonly user: UserId; readonly role: RoleKey; readonly scope: Scope }[],
+  member: string,
+): void {
+  const first = new Map<string, number>();
+  for (const [index, one] of named.entries()) {
+    const earlier = first.get(placeOf(one));
+    first.set(placeOf(one), index);
+    if (earlier === undefined) continue;
+    const detail = `the same user, role and scope as /${member}/${earlier}`;
+    const fault = { pointer: `/${member}/${index}`, code: 'invalid_value', detail };
+    throw new RolecallError('invalid_input', `${fault.pointer}: ${detail}`, { errors: [fault] });
+  }
+}
+
+const mostNamed = 100;
+
+function refuseIfAny(outcomes: readonly ChangeOutcome[]): void {
+  const faults = outcomes.flatMap((outcome, index) =>
+    outcome.outcome === 'refused'
+      ? [{ pointer: `/changes/${index}`, code: outcome.code, detail: outcome.detail }]
+      : [],
+  );
+  const [first] = faults;
+  if (!first) return;
+  const share = `${faults.length} of ${outcomes.length} rows were refused and nothing was changed`;
+  throw new RolecallError('batch_refused', `${share}; ${first.pointer}: ${first.detail}`, {
+    errors: faults.slice(0, mostNamed),
+  });
+}
