@@ -1,7 +1,12 @@
 import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { everywhere } from '../../domain/scopes.ts';
-import { type AccessCheck, type Answer, aboutOthers } from '../../services/decisions/access-check.ts';
+import {
+  type AccessCheck,
+  type Answer,
+  type Authorized,
+  aboutOthers,
+} from '../../services/decisions/access-check.ts';
 import { aboutOthersWith } from '../access.ts';
 import { askingOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
@@ -23,11 +28,14 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
       body: authorizeBody,
       response: { 200: authorizeAnswer, ...refusals(409, 413, 415) },
     },
-    handler: async (request, reply) => {
+    handler: (request, reply) => {
       const asking = askingOf(request, request.body);
       const { user = asking.caller.userId, permission, scope = everywhere } = request.body;
-      const { answer, revision } = await accessCheck.authorize(asking, { user, permission, scope });
-      return sendText(reply, `{${membersOf(answer)},"revision":"${revision}"}`);
+      const send = ({ answer, revision }: Authorized): void =>
+        void sendText(reply, `{${membersOf(answer)},"revision":"${revision}"}`);
+      const authorized = accessCheck.authorize(asking, { user, permission, scope });
+      if (authorized instanceof Promise) return authorized.then(send);
+      send(authorized);
     },
   });
 

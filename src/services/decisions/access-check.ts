@@ -25,6 +25,11 @@ export interface Answer {
   readonly decision: Decision;
 }
 
+export interface Authorized {
+  readonly answer: Answer;
+  readonly revision: string;
+}
+
 export interface UserScopes {
   readonly user: UserId;
   readonly permission: PermissionSlug | null;
@@ -44,7 +49,7 @@ export const aboutOthers = {
  * no permission; about others, the caller must hold the asking permission in the same scope and on the same view.
  */
 export interface AccessCheck {
-  authorize(asking: Asking, question: Question): Promise<{ answer: Answer; revision: string }>;
+  authorize(asking: Asking, question: Question): Authorized | Promise<Authorized>;
   /** All from one view, in the order of the questions. Throws `invalid_input` if they are more than the setting allows. */
   authorizeAll(
     asking: Asking,
@@ -101,16 +106,17 @@ export function openAccessCheck({
   }
 
   return {
-    async authorize(asking, question) {
+    authorize(asking, question) {
       const { caller } = asking;
       const { user, scope } = question;
       const isOwn = user === caller.userId;
-      const view = await views.of(asking, isOwn ? [user] : [caller.userId, user]);
-      if (!isOwn) requireOn(view, caller, aboutOthers.ask, scope);
-      return {
-        answer: decideOn(view, asking, question),
-        revision: formatRevision(view.snapshot.revision),
+      const answerOn = (view: View) => {
+        if (!isOwn) requireOn(view, caller, aboutOthers.ask, scope);
+        const answer = decideOn(view, asking, question);
+        return { answer, revision: formatRevision(view.snapshot.revision) };
       };
+      const view = views.of(asking, isOwn ? [user] : [caller.userId, user]);
+      return view instanceof Promise ? view.then(answerOn) : answerOn(view);
     },
 
     async authorizeAll(asking, questions) {
