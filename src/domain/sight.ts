@@ -19,10 +19,10 @@ export function isUnlimited({ scopes, denied }: Sight): boolean {
   return denied.length === 0 && scopes.includes(everywhere);
 }
 
-/** What lies in both. */
+/** What lies in both. `one` as it is, if the other has no limits. */
 export function commonSight(one: Sight, other: Sight): Sight {
-  if (isUnlimited(one)) return other;
   if (isUnlimited(other)) return one;
+  if (isUnlimited(one)) return other;
   const denied = [...new Set([...one.denied, ...other.denied])];
   const scopes = one.scopes.flatMap((scope) =>
     other.scopes.flatMap((beside) => {
