@@ -4,7 +4,6 @@ import { type Metrics, openMetrics } from './observability/metrics.ts';
 import { type ApiKeys, openApiKeys } from './services/api-keys.ts';
 import type { Authentication } from './services/authentication.ts';
 import type { AccessCheck } from './services/decisions/access-check.ts';
-import { openCatalogueAt } from './services/decisions/catalogue-at.ts';
 import { openDecisions } from './services/decisions/decisions.ts';
 import { type Explanations, openExplanations } from './services/decisions/explanations.ts';
 import { type Holders, openHolders } from './services/decisions/holders.ts';
@@ -97,12 +96,11 @@ export async function openRuntime(
   metrics.gauge('rolecall_notifications_heard', 'Whether notifications of the database arrive', () =>
     listener?.hears ? 1 : 0,
   );
-  const catalogueAt = openCatalogueAt();
   return {
     authentication,
     accessCheck,
-    explanations: openExplanations(transactions, accessCheck, catalogueAt),
-    holders: openHolders(transactions, cursors, catalogueAt),
+    explanations: openExplanations(transactions, accessCheck),
+    holders: openHolders(transactions, cursors),
     users: openUsers(transactions, cursors),
     grants: openGrants(transactions, cursors),
     grantBatches: openGrantBatches(transactions),

@@ -27,7 +27,7 @@ export const variables: readonly { name: string; meaning: string; default: strin
   ),
   secret('ROLECALL_JOURNAL_KEY', `the key that seals the journal, needed to write, ${journalKeyForm}`),
   variable('LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent', 'info'),
-  variable('ROLECALL_POOL_SIZE', 'database connections of one process, 1-100', '10'),
+  variable('ROLECALL_POOL_SIZE', 'database connections of one process for reads, 1-100', '10'),
   variable('ROLECALL_REQUEST_TIMEOUT_MS', 'milliseconds until a request is given up, 100-60000', '2000'),
   variable(
     'ROLECALL_BATCH_TIMEOUT_MS',

@@ -125,7 +125,7 @@ async function provisionRole(
   const { grant: existing } = await findPlace(handle, user.id, roleKey, everywhere);
   if (existing && existing.startsAt === null && existing.expiresAt === null) return;
   const terms = { startsAt: null, expiresAt: null, reason: null };
-  await putGrant(handle, place, terms, granterOf(call));
+  putGrant(handle, place, terms, granterOf(call));
   recordGrant(handle, place, existing, { role: roleKey, scope: everywhere, ...terms });
 }
 

@@ -63,7 +63,7 @@ export function openExceptions(transactions: Transactions): Exceptions {
     const existing = (await findException(handle, place)) ?? null;
     const windows = [existing, terms].filter((window) => window !== null);
     const reach = windows.map((window) => ({ permission: slug, scope, window }));
-    const power = await readPower(handle, call, { users: [userId], permissions: [slug] });
+    const power = await readPower(handle, call, [userId]);
     requirePower(power, call, 'rolecall_grant_permissions', scope, reach);
     const changes = existing && terms ? !isSame(existing, terms) : existing !== terms;
     const put = terms && { ...terms, permission: slug, scope };

@@ -28,7 +28,7 @@ export type { GrantRow };
 export interface GrantOutcome {
   readonly user: UserId;
   readonly created: boolean;
-  readonly grant: GrantRow | null;
+  readonly grant: Omit<GrantRow, 'pk'> | null;
   readonly permissions: readonly PermissionSlug[];
   readonly gained: readonly PermissionSlug[];
   readonly lost: readonly PermissionSlug[];
@@ -68,10 +68,11 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         if (!isNew) return { user: userId, created: false, grant: existing, ...done };
         recordGrant(handle, { userPk, rolePk }, existing, { ...terms, role: roleKey, scope });
         const place = { userPk, rolePk, scope };
-        const { pk, grantedAt } = await putGrant(handle, place, terms, granterOf(call));
+        const grantedAt = power.facts.now;
+        putGrant(handle, place, terms, { grantedBy: granterOf(call), grantedAt });
         if (existing && roleKey === administratorRole) await requireAdministrator(handle, call);
         const grantedBy = granterNameOf(call);
-        const grant = { ...place, ...given, ...terms, pk, user: userId, origin: 'api', grantedBy, grantedAt };
+        const grant = { ...place, ...given, ...terms, user: userId, origin: 'api', grantedBy, grantedAt };
         return { user: userId, created: !existing, grant, ...done };
       }),
 
@@ -85,7 +86,7 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         );
         if (existing) {
           recordRemoval(handle, userPk, existing);
-          await deleteGrant(handle, existing.pk);
+          deleteGrant(handle, existing.pk);
           if (roleKey === administratorRole) await requireAdministrator(handle, call);
         }
         return { user: userId, created: false, grant: null, ...done };
@@ -151,7 +152,7 @@ export function recordRemoval(
 async function find(handle: WriteHandle, call: Call, userId: UserId, roleKey: RoleKey, scope: Scope) {
   const [{ userPk, rolePk, grant }, power] = await Promise.all([
     findPlace(handle, userId, roleKey, scope),
-    readPower(handle, call, { users: [userId], roles: [roleKey] }),
+    readPower(handle, call, [userId]),
   ]);
   return {
     userPk: userPk ?? (await requireUser(handle, userId)).pk,

@@ -12,7 +12,7 @@ import { everywhere } from '../domain/scopes.ts';
 import { type Sight, seesNothing } from '../domain/sight.ts';
 import { administratorRemains } from '../storage/administrators.ts';
 import { credentialStands } from '../storage/api-keys.ts';
-import { type Facts, loadFacts } from '../storage/read-models/decision-rows.ts';
+import { type Facts, loadFacts } from '../storage/read-models/facts.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import type { Call } from './call.ts';
 import { notValid } from './refusals.ts';
@@ -51,8 +51,7 @@ export async function guardChange(
 ): Promise<void> {
   if (call.caller.kind === 'operator') return;
   const users = reach.flatMap((item) => ('user' in item ? [item.user] : []));
-  const roles = reach.flatMap((item) => ('role' in item ? [item.role] : []));
-  requirePower(await readPower(handle, call, { users, roles }), call, permission, scope, reach);
+  requirePower(await readPower(handle, call, users), call, permission, scope, reach);
 }
 
 /** What the guard judges by, as of the write. */
@@ -61,21 +60,16 @@ export interface PowerFacts {
   readonly credentialStands: boolean;
 }
 
-/** Reads it for the caller, and for the users, roles and permissions that the change is about. */
+/** Reads it for the caller and for the users that the change is about. */
 export async function readPower(
   handle: WriteHandle,
   { caller }: Call,
-  about: {
-    readonly users?: readonly UserId[];
-    readonly roles?: readonly RoleKey[];
-    readonly permissions?: readonly PermissionSlug[];
-  },
+  users: readonly UserId[],
 ): Promise<PowerFacts> {
   const isUser = caller.kind === 'user';
-  const { users = [], roles = [], permissions: besides = [] } = about;
   const concerned = isUser ? [caller.userId, ...users] : users;
   const [facts, stands] = await Promise.all([
-    loadFacts(handle.sql, { users: concerned, roles, permissions: null, besides }),
+    loadFacts(handle, handle.catalogueAt, concerned),
     isUser ? credentialStands(handle.sql, caller.credentialPk) : true,
   ]);
   return { facts, credentialStands: stands };

@@ -1,8 +1,10 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
-import postgres from 'postgres';
+import type postgres from 'postgres';
+import { type ConnectionOptions, connect, discard } from './connection.ts';
 import { type Deadline, unavailable, within } from './deadline.ts';
 import { connectionWasLost, toRolecallError } from './errors.ts';
 import { Gate } from './gate.ts';
+import { type LaneTransaction, openWriteLane, type WriteLane } from './write-lane.ts';
 
 export type Sql = postgres.ISql;
 type Builder = PostgresJsDatabase;
@@ -18,15 +20,13 @@ export interface ReadHandle {
 /** What only `transaction.ts` write hands out: a read handle is no write handle, and the compiler knows. */
 export interface ChangeHandle extends ReadHandle {
   readonly db: Pick<Builder, 'select' | 'selectDistinct' | '$with' | 'with' | 'insert' | 'update' | 'delete'>;
+  /** Sends a statement along with COMMIT: its outcome is the transaction's, and nothing waits for it before. */
+  sendAlong(statement: PromiseLike<unknown>): void;
   readonly [writing]: true;
 }
 
-export interface DatabaseOptions {
-  readonly url: string;
+export interface DatabaseOptions extends ConnectionOptions {
   readonly poolSize: number;
-  readonly connectTimeoutMs: number;
-  /** How long one statement may run, and a transaction may sit idle, before the server ends it. */
-  readonly statementTimeoutMs: number;
 }
 
 export type Work<T> = (sql: postgres.Sql, isGone: () => boolean) => Promise<T>;
@@ -37,8 +37,8 @@ export interface Database {
    * `isGone` says that this happened, or that the connection was lost: nobody learns any more what `work` still does.
    */
   run<T>(deadline: Deadline, work: Work<T>): Promise<T>;
-  /** The same for work that takes the revision lock: few at a time, so that those who wait for it leave room for reads. */
-  runWriting<T>(deadline: Deadline, work: Work<T>): Promise<T>;
+  /** For what takes the revision lock: one transaction behind the other, beside the pool, so that reads have room. */
+  readonly transact: WriteLane['transact'];
   /** Connections in use, connections ready, and who waits for one. */
   usage(): { readonly busy: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
@@ -46,9 +46,6 @@ export interface Database {
 
 /** How long a place stays taken at most for work that nobody waits for any more. */
 const longestHoldMs = 2_000;
-
-/** One holds the revision lock while the next gets ready to take it. */
-const mostWriters = 2;
 
 /** Places that may wait for each connection before callers are told to come back. */
 const queuePerConnection = 50;
@@ -62,7 +59,7 @@ const queuePerConnection = 50;
  */
 export function openDatabase(options: DatabaseOptions): Database {
   const gate = new Gate(options.poolSize, options.poolSize * queuePerConnection);
-  const writers = new Gate(Math.min(mostWriters, options.poolSize), options.poolSize * queuePerConnection);
+  const lane = openWriteLane((onLost) => connect(options, onLost), options.poolSize * queuePerConnection);
   const idle: postgres.Sql[] = [];
   const busy = new Set<postgres.Sql>();
   const lost = new WeakSet<postgres.Sql>();
@@ -108,111 +105,33 @@ export function openDatabase(options: DatabaseOptions): Database {
     }
   }
 
-  async function runWriting<T>(deadline: Deadline, work: Work<T>): Promise<T> {
-    const leave = await writers.enter(deadline);
-    try {
-      return await run(deadline, work);
-    } finally {
-      leave();
-    }
-  }
-
   async function close(): Promise<void> {
     closed = true;
     const clients = [...idle.splice(0), ...busy];
-    await Promise.all(clients.map((client) => client.end({ timeout: 5 })));
+    await Promise.all([lane.close(), ...clients.map((client) => client.end({ timeout: 5 }))]);
   }
 
-  const usage = () => ({ busy: busy.size, idle: idle.length, waiting: gate.waiting + writers.waiting });
-  return { run, runWriting, usage, close };
+  const usage = () => ({ busy: busy.size, idle: idle.length, waiting: gate.waiting + lane.waiting });
+  return { run, transact: lane.transact, usage, close };
 }
 
-function discard(client: postgres.Sql): void {
-  void client.end({ timeout: 0 }).catch(() => {});
-}
-
-/** A client of the driver with one connection. The session's time zone is always UTC. */
-function connect(options: DatabaseOptions, onclose: () => void): postgres.Sql {
-  return postgres(options.url, {
-    max: 1,
-    connect_timeout: options.connectTimeoutMs / 1_000,
-    idle_timeout: 300,
-    max_lifetime: 3_600,
-    backoff: () => 0.05 + Math.random() * 0.2,
-    onnotice: () => {},
-    onclose,
-    ...(arrayTypes as object),
-    connection: {
-      application_name: 'rolecall',
-      TimeZone: 'UTC',
-      // Every statement is planned once for each connection: planning one anew for its arguments takes longer than running it.
-      plan_cache_mode: 'force_generic_plan',
-      statement_timeout: options.statementTimeoutMs,
-      idle_in_transaction_session_timeout: options.statementTimeoutMs,
+/** Statements in a transaction on a client's connection. The query builder is made when it is first needed. */
+export function handleOn(sql: Sql, client: postgres.Sql): { readonly sql: Sql; readonly db: Builder } {
+  let db: Builder | undefined;
+  return {
+    sql,
+    get db() {
+      // `options` is what the builder reads of a client; a transaction's has none.
+      db ??= drizzle(Object.assign(sql, { options: client.options }) as postgres.Sql);
+      return db;
     },
-  });
-}
-
-const textArray = 1009;
-
-/**
- * The one array type in use, told to the driver: it would otherwise ask the server for all of them at connect, in a
- * query whose failure nobody can catch.
- */
-const arrayTypes = {
-  fetch_types: false,
-  types: {
-    texts: {
-      to: textArray,
-      from: [textArray],
-      // The query builder hands over the literal, a tagged template the list.
-      serialize: (texts: string | readonly string[]) =>
-        typeof texts === 'string'
-          ? texts
-          : `{${texts.map((text) => `"${text.replace(/["\\]/g, '\\$&')}"`).join(',')}}`,
-      parse: (literal: string) => literal,
-    },
-  },
-} as const;
-
-/**
- * The query builder over the same connection as `sql`, and both refuse to go on once the connection is gone: the driver
- * would write to a socket that is no more, and end the process.
- */
-export function handleOn(
-  sql: postgres.TransactionSql,
-  pool: postgres.Sql,
-  isGone: () => boolean,
-): ChangeHandle {
-  const guarded = whileThere(sql, isGone);
-  // `options` is what the builder reads of a client; a transaction's has none.
-  const db = drizzle(Object.assign(guarded, { options: pool.options }) as unknown as postgres.Sql);
-  return { sql: guarded, db } as unknown as ChangeHandle;
-}
-
-/** The same client, which refuses with `unavailable` once its connection is gone. */
-export function whileThere<Client extends postgres.ISql>(sql: Client, isGone: () => boolean): Client {
-  const check = () => {
-    if (isGone()) throw unavailable('the connection to the database was lost');
   };
-  return new Proxy(sql, {
-    apply(target, self, words) {
-      check();
-      return Reflect.apply(target as never, self, words);
-    },
-    get(target, name) {
-      if (name === 'unsafe') check();
-      return Reflect.get(target, name);
-    },
-  });
 }
 
-/**
- * What a transaction's callback gives to the driver. When the connection is lost the driver rejects by itself; told of
- * the failure too, it would write a ROLLBACK to a socket that is no more and end the process (postgres.js 3.4).
- */
-export function unlessLost<T>(work: Promise<T>, isGone: () => boolean): Promise<T> {
-  return work.catch((error: unknown) =>
-    isGone() || connectionWasLost(error) ? new Promise<never>(() => {}) : Promise.reject(error),
-  );
+/** The same for a transaction of the lane, which may change. */
+export function changeHandleOn({ sql, client, sendAlong }: LaneTransaction): ChangeHandle {
+  return Object.assign(handleOn(sql, client), { sendAlong }) as Omit<
+    ChangeHandle,
+    typeof writing
+  > as ChangeHandle;
 }

@@ -14,7 +14,7 @@ const constraints: Record<string, readonly [code: ErrorCode, detail: string, poi
 
 /** Failures of the connection or the server's willingness, not of the statement. */
 const unavailableStates =
-  /^(08...|40001|40P01|57P0.|57014|42501|53...|55P03|25P0[34]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E(?!RR_)[A-Z_]+)$/;
+  /^(08...|40001|40P01|57P0.|57014|42501|53...|55P03|25P0[234]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E(?!RR_)[A-Z_]+)$/;
 /** The schema is not there, or not the one this release expects. */
 const notReadyStates = /^(3F000|42P01|42703|42883)$/;
 
@@ -63,9 +63,17 @@ export function toRolecallError(error: unknown): RolecallError {
   return new RolecallError('internal', 'something went wrong inside the service', { cause: error });
 }
 
-/** Serialization failure, deadlock, and connections lost before anything was committed: safe to run again. */
+/**
+ * Serialization failure, deadlock, a statement that the server would not run because the one before it failed, and
+ * connections lost before anything was committed: safe to run again.
+ */
 export function mayRetry(error: unknown): boolean {
-  return /^(40001|40P01|08...|57P0[123]|CONNECTION_.*|ECONNRESET|EPIPE)$/.test(stateOf(error) ?? '');
+  return /^(25P02|40001|40P01|08...|57P0[123]|CONNECTION_.*|ECONNRESET|EPIPE)$/.test(stateOf(error) ?? '');
+}
+
+/** Whether the server answered that it undid the transaction: nothing of it can be there. */
+export function wasRefused(error: unknown): boolean {
+  return (driverError(error) as { severity?: string } | undefined)?.severity === 'ERROR';
 }
 
 /** Whether no connection was made at all. */

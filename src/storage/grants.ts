@@ -1,6 +1,6 @@
 import { and, asc, eq, inArray, sql as raw } from 'drizzle-orm';
 import type { Terms } from '../domain/grants.ts';
-import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
+import type { Instant, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { Sight } from '../domain/sight.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
 import { granterName } from './granters.ts';
@@ -122,25 +122,25 @@ export async function grantsOfRole(
   return rows as GrantRow[];
 }
 
-/** Makes the grant at this place, or gives the one that is there new terms. Returns its key and time. */
-export async function putGrant(
-  { sql }: ChangeHandle,
+/** Makes the grant at this place, or gives the one that is there new terms. Its time is the transaction's, if none is given. */
+export function putGrant(
+  { sql, sendAlong }: ChangeHandle,
   { userPk, rolePk, scope }: GrantPlace,
   { startsAt, expiresAt, reason }: Terms,
-  grantedBy: number | null,
-): Promise<{ readonly pk: number; readonly grantedAt: number }> {
-  const [row] = await sql<[{ pk: number; grantedAt: number }]>`
-    insert into rolecall.user_roles (user_pk, role_pk, scope, starts_at, expires_at, reason, granted_by)
+  by: { readonly grantedBy: number | null; readonly grantedAt: Instant | null },
+): void {
+  sendAlong(sql`
+    insert into rolecall.user_roles (user_pk, role_pk, scope, starts_at, expires_at, reason, granted_by, granted_at)
     values (${userPk}, ${rolePk}, ${scope}, to_timestamp(${startsAt}::float8 / 1000),
-      to_timestamp(${expiresAt}::float8 / 1000), ${reason}, ${grantedBy})
+      to_timestamp(${expiresAt}::float8 / 1000), ${reason}, ${by.grantedBy},
+      coalesce(to_timestamp(${by.grantedAt}::float8 / 1000), now()))
     on conflict (user_pk, role_pk, scope, origin) do update set starts_at = excluded.starts_at,
-      expires_at = excluded.expires_at, reason = excluded.reason, granted_by = excluded.granted_by, granted_at = now()
-    returning pk::float8 as pk, (extract(epoch from granted_at) * 1000)::float8 as "grantedAt"`;
-  return row;
+      expires_at = excluded.expires_at, reason = excluded.reason, granted_by = excluded.granted_by,
+      granted_at = excluded.granted_at`);
 }
 
-export async function deleteGrant({ db }: ChangeHandle, pk: number): Promise<void> {
-  await db.delete(userRoles).where(eq(userRoles.pk, pk));
+export function deleteGrant({ sql, sendAlong }: ChangeHandle, pk: number): void {
+  sendAlong(sql`delete from rolecall.user_roles where pk = ${pk}`);
 }
 
 /** Ends all grants of a role or of a user, of every origin. Returns what ended. */

@@ -28,8 +28,10 @@ export async function findAnswer(sql: Sql, key: IdempotencyKey): Promise<unknown
 
 /** Keeps an answer, in the transaction of the write it answers, and drops those that are too old. */
 export async function keepAnswer(sql: Sql, key: IdempotencyKey, answer: unknown): Promise<void> {
-  await sql`delete from rolecall.idempotency where created_at <= now() - ${keptFor}::interval`;
-  await sql`
-    insert into rolecall.idempotency (credential, key, fingerprint, answer)
-    values (${key.credential}, ${key.key}, ${key.fingerprint}, ${JSON.stringify(answer)}::text::jsonb)`;
+  await Promise.all([
+    sql`delete from rolecall.idempotency where created_at <= now() - ${keptFor}::interval`,
+    sql`
+      insert into rolecall.idempotency (credential, key, fingerprint, answer)
+      values (${key.credential}, ${key.key}, ${key.fingerprint}, ${JSON.stringify(answer)}::text::jsonb)`,
+  ]);
 }

@@ -2,12 +2,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { RolecallError } from '../domain/errors.ts';
 import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
 import { formatRevision, type Revision } from '../domain/revisions.ts';
-import { type ChangeHandle, type Database, handleOn, type ReadHandle, unlessLost } from './database.ts';
+import { unlessLost, whileThere } from './connection.ts';
+import { type ChangeHandle, changeHandleOn, type Database, handleOn, type ReadHandle } from './database.ts';
 import { type Deadline, isPast, unavailable } from './deadline.ts';
 import { insertEpoch } from './epochs.ts';
-import { mayRetry, toRolecallError } from './errors.ts';
+import { mayRetry, toRolecallError, wasRefused } from './errors.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
 import { appendJournal, lockRevision } from './journal.ts';
+import { type CatalogueAt, openCatalogueAt } from './read-models/catalogue-at.ts';
+import type { LaneTransaction } from './write-lane.ts';
 
 /** On whose behalf, until when, and how a write is made. */
 export interface WriteContext {
@@ -22,6 +25,8 @@ export interface WriteContext {
 export interface WriteHandle extends ChangeHandle {
   /** Notes a change. A write that notes nothing takes no revision. */
   record(entry: JournalEntry): void;
+  /** The catalogue as the write found it. */
+  readonly catalogueAt: CatalogueAt;
 }
 
 export interface Written<T> {
@@ -45,6 +50,8 @@ export interface Transactions {
     change: (handle: WriteHandle) => Promise<T>,
     remember?: (value: T) => T,
   ): Promise<Written<T>>;
+  /** What roles mean on a snapshot that is read, kept from one to the next. */
+  readonly catalogueAt: CatalogueAt;
   /**
    * Begins a new epoch, recorded as the next revision: if this is not the history that it was, if it lacks the revision
    * `lost` that is known to have been, or because whoever restored it says so. Returns the revision after which the old
@@ -61,22 +68,15 @@ const mostAttempts = 4;
 /** The database is a copy, or another server than the one that wrote it. */
 class OtherIncarnation extends Error {}
 
-/** Carries the answer of a dry run out of the transaction that it rolls back. */
-class DryRunDone<T> extends Error {
-  readonly written: Written<T>;
-  constructor(written: Written<T>) {
-    super('dry run');
-    this.written = written;
-  }
-}
-
 export function openTransactions(database: Database, journalKey: string): Transactions {
+  const catalogueAt = openCatalogueAt();
+
   function read<T>(deadline: Deadline, work: (handle: ReadHandle) => Promise<T>): Promise<T> {
     return database.run(
       deadline,
       (client, isGone) =>
         client.begin('isolation level repeatable read read only', (sql) =>
-          unlessLost(work(handleOn(sql, client, isGone)), isGone),
+          unlessLost(work(handleOn(whileThere(sql, isGone), client)), isGone),
         ) as Promise<T>,
     );
   }
@@ -89,42 +89,31 @@ export function openTransactions(database: Database, journalKey: string): Transa
     for (let attempt = 1; ; attempt += 1) {
       const progress = { committing: false };
       try {
-        return await database.runWriting(
-          context.deadline,
-          (client, isGone) =>
-            client
-              .begin('isolation level read committed', (sql) =>
-                unlessLost(inTransaction(handleOn(sql, client, isGone), progress, isGone), isGone),
-              )
-              .catch((error: unknown) => {
-                if (error instanceof DryRunDone) return error.written;
-                throw error;
-              }) as Promise<Written<T>>,
-        );
+        return await database.transact(context.deadline, (lane) => inTransaction(lane, progress));
       } catch (error) {
         if ((error as Error).cause instanceof OtherIncarnation) {
           await beginEpoch(context.deadline, { actor: { kind: 'service' } });
           continue;
         }
         const failure = toRolecallError(error);
-        if (progress.committing && failure.code === 'unavailable')
+        const mayBeCommitted = progress.committing && !wasRefused(error);
+        if (mayBeCommitted && failure.code === 'unavailable')
           throw new RolecallError(
             'outcome_unknown',
             'the connection was lost while committing: ask again with the same Idempotency-Key, or read what stands',
             { cause: error, retryAfter: 1 },
           );
-        if (progress.committing || attempt === mostAttempts || !mayRetry(error) || isPast(context.deadline))
+        if (mayBeCommitted || attempt === mostAttempts || !mayRetry(error) || isPast(context.deadline))
           throw failure;
         await pause(Math.random() * 20 * 2 ** attempt);
       }
     }
 
     async function inTransaction(
-      handle: ChangeHandle,
+      lane: LaneTransaction,
       progress: { committing: boolean },
-      isGone: () => boolean,
     ): Promise<Written<T>> {
-      const { sql } = handle;
+      const { sql, sendAlong } = lane;
       const locking = lockRevision(sql, context.deadline);
       const { idempotency } = context;
       if (idempotency) {
@@ -135,18 +124,22 @@ export function openTransactions(database: Database, journalKey: string): Transa
       const entries: JournalEntry[] = [];
       // The first questions of the change are sent along with the lock: the connection answers in order, so they are read
       // after it, and the lock is not held while they travel.
-      const changing = change({ ...handle, record: (entry) => void entries.push(entry) });
+      const record = (entry: JournalEntry) => void entries.push(entry);
+      const changing = change(Object.assign(changeHandleOn(lane), { record, catalogueAt }));
       const [locked, value] = await Promise.all([locking, changing]);
       if (!locked.isSameIncarnation) throw new OtherIncarnation();
       const changed = entries.length > 0;
       const taken = locked.value + (changed && !context.dryRun ? 1 : 0);
       const written = { value, changed, revision: formatRevision({ epoch: locked.epoch, value: taken }) };
-      if (context.dryRun) throw new DryRunDone(written);
-      if (changed) await appendJournal(sql, journalKey, locked, context, entries);
-      if (idempotency) await keepAnswer(sql, idempotency, { ...written, value: remember(value) });
+      if (context.dryRun) {
+        lane.undo();
+        return written;
+      }
       // From here COMMIT goes out. Whoever ran out of time was told 503 and must find nothing done.
-      if (isGone()) throw unavailable('the write ran out of time and was undone');
+      if (lane.isGone()) throw unavailable('the write ran out of time and was undone');
       progress.committing = true;
+      if (changed) sendAlong(appendJournal(sql, journalKey, locked, context, entries));
+      if (idempotency) sendAlong(keepAnswer(sql, idempotency, { ...written, value: remember(value) }));
       return written;
     }
   }
@@ -155,7 +148,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
     deadline: Deadline,
     { actor, lost, declared = false }: Parameters<Transactions['beginEpoch']>[1],
   ): Promise<Revision | null> {
-    const begin = async ({ sql }: ChangeHandle) => {
+    return database.transact(deadline, async ({ sql }) => {
       // Who had to wait for the lock saw the epochs as they were before it: they are read again by who holds it.
       await lockRevision(sql, deadline);
       const locked = await lockRevision(sql, deadline);
@@ -166,15 +159,8 @@ export function openTransactions(database: Database, journalKey: string): Transa
       const entry: JournalEntry = { kind: 'epoch_began', before: { epoch }, after: { epoch: begun } };
       await appendJournal(sql, journalKey, { ...locked, epoch: begun }, { actor, requestId: null }, [entry]);
       return { epoch, value };
-    };
-    return database.runWriting(
-      deadline,
-      (client, isGone) =>
-        client.begin('isolation level read committed', (sql) =>
-          unlessLost(begin(handleOn(sql, client, isGone)), isGone),
-        ) as Promise<Revision | null>,
-    );
+    });
   }
 
-  return { read, write, beginEpoch };
+  return { read, write, catalogueAt, beginEpoch };
 }

@@ -173,7 +173,7 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     by: `(user_pk > \${userPk} or \${pk} < 0)`,
   },
   'the first catalogue is kept for ever': {
-    file: 'services/decisions/catalogue-at.ts',
+    file: 'storage/read-models/catalogue-at.ts',
     replace: 'if (known?.of === of)',
     by: 'if (known)',
   },

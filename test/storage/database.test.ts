@@ -7,7 +7,13 @@ import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../../src/domain/ids.ts';
 import { operatorCall } from '../../src/services/call.ts';
-import { type Database, type DatabaseOptions, handleOn, openDatabase } from '../../src/storage/database.ts';
+import {
+  type ChangeHandle,
+  type Database,
+  type DatabaseOptions,
+  handleOn,
+  openDatabase,
+} from '../../src/storage/database.ts';
 import { deadlineIn } from '../../src/storage/deadline.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../src/storage/embedded/embedded.ts';
 import { freePort } from '../../src/storage/embedded/port.ts';
@@ -425,10 +431,11 @@ describe('a failure', () => {
     await ask(pool, 20_000, `insert into rolecall.users (id) values ('canary')`);
     const failure = await pool
       .run(deadlineIn(20_000), (sql) =>
-        insertUser(
-          handleOn(sql as never, sql, () => false),
-          { id: 'canary' as UserId, email: null, active: true },
-        ),
+        insertUser(handleOn(sql, sql) as unknown as ChangeHandle, {
+          id: 'canary' as UserId,
+          email: null,
+          active: true,
+        }),
       )
       .catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'user_exists' });

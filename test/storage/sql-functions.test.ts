@@ -5,7 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { decide } from '../../src/domain/decision/decide.ts';
 import { compileAccess } from '../../src/domain/decision/user-access.ts';
 import type { PermissionSlug, Scope, UserId } from '../../src/domain/ids.ts';
-import { loadFacts } from '../../src/storage/read-models/decision-rows.ts';
+import { handleOn } from '../../src/storage/database.ts';
+import { openCatalogueAt } from '../../src/storage/read-models/catalogue-at.ts';
+import { loadFacts } from '../../src/storage/read-models/facts.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { referenceDecision, referenceRoles } from '../support/reference-model.ts';
 import {
@@ -125,8 +127,7 @@ async function askAsCurrentUser(on: postgres.TransactionSql, questions: readonly
 /** What the service answers: its own rows, its own decision. */
 async function askService(on: postgres.TransactionSql, questions: readonly StoredQuestion[]) {
   const users = new Set(questions.map(({ stored, user }) => userIn(stored, user) as UserId));
-  const permissions = new Set(questions.map(({ stored, what }) => slugIn(stored, what) as PermissionSlug));
-  const facts = await loadFacts(on, { users: [...users], permissions: [...permissions] });
+  const facts = await loadFacts(handleOn(on, sql), openCatalogueAt(), [...users]);
   return questions.map(({ stored, user, what, scope }) => {
     const slug = slugIn(stored, what) as PermissionSlug;
     const access = facts.users.get(userIn(stored, user) as UserId);

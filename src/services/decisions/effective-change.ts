@@ -1,7 +1,7 @@
 import { effectiveAccess } from '../../domain/decision/effective-access.ts';
 import { compileAccess, type UserAccess } from '../../domain/decision/user-access.ts';
 import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
-import type { Facts } from '../../storage/read-models/decision-rows.ts';
+import type { Facts } from '../../storage/read-models/facts.ts';
 
 /** What a change of one user's access does in a scope. */
 export interface EffectiveChange {

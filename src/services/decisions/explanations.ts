@@ -18,7 +18,6 @@ import { loadExplanationRows } from '../../storage/read-models/explanation-rows.
 import { readMoment } from '../../storage/read-models/moment.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import type { AccessCheck, Asking } from './access-check.ts';
-import type { CatalogueAt } from './catalogue-at.ts';
 
 interface ShownLink {
   readonly role: RoleKey;
@@ -54,11 +53,7 @@ export interface Explanations {
 /** What it needs to see everything that a decision rests on. */
 export const seeWhy = 'rolecall_read_users' satisfies BuiltinPermission;
 
-export function openExplanations(
-  transactions: Transactions,
-  accessCheck: AccessCheck,
-  catalogueAt: CatalogueAt,
-): Explanations {
+export function openExplanations(transactions: Transactions, accessCheck: AccessCheck): Explanations {
   /** Where the caller may know why; about others, at least in the scope asked about. */
   async function sightInto(asking: Asking, user: UserId, scope: Scope): Promise<Sight> {
     try {
@@ -75,7 +70,7 @@ export function openExplanations(
       const sight = await sightInto(asking, user, scope);
       return transactions.read(asking.deadline, async (handle) => {
         const moment = await readMoment(handle.sql);
-        const catalogue = await catalogueAt(handle, moment);
+        const catalogue = await transactions.catalogueAt(handle, moment);
         const rows = await loadExplanationRows(handle.sql, user, permission, scopesCovering(scope));
         if (!rows.user) throw new RolecallError('unknown_user', 'there is no user with this id');
         const question = { permission, scope, at: moment.now };

@@ -19,7 +19,6 @@ import { allRoleKeys } from '../../storage/roles.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import type { Call } from '../call.ts';
 import { requirePermission, requireRole } from '../lookups.ts';
-import type { CatalogueAt } from './catalogue-at.ts';
 import { pageOfThose } from './sieved-page.ts';
 
 /** Through what somebody holds a permission: a granted role, or with null an exception that allows it. */
@@ -57,13 +56,13 @@ export interface Holders {
 
 const mostVia = 10;
 
-export function openHolders(transactions: Transactions, cursors: Cursors, catalogueAt: CatalogueAt): Holders {
+export function openHolders(transactions: Transactions, cursors: Cursors): Holders {
   return {
     ofPermission: (call, permission, scope, page) =>
       transactions.read(call.deadline, async (handle) => {
         await requirePermission(handle, permission);
         const moment = await readMoment(handle.sql);
-        const catalogue = await catalogueAt(handle, moment);
+        const catalogue = await transactions.catalogueAt(handle, moment);
         const roles = (await allRoleKeys(handle)).filter((role) => catalogue.gives(role, permission));
         const scopes = scopesCovering(scope);
         const found = await pageOfThose<CandidateRow, Holder>(cursors, page, {
@@ -92,7 +91,7 @@ export function openHolders(transactions: Transactions, cursors: Cursors, catalo
       transactions.read(call.deadline, async (handle) => {
         await requireRole(handle, role);
         const moment = await readMoment(handle.sql);
-        const catalogue = await catalogueAt(handle, moment);
+        const catalogue = await transactions.catalogueAt(handle, moment);
         const roles = (await allRoleKeys(handle)).filter((other) => catalogue.closureOf(other).has(role));
         const scopes = scopesCovering(scope);
         return pageOfThose<HeldRow, HeldRow>(cursors, page, {

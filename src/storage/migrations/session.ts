@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { RolecallError } from '../../domain/errors.ts';
-import { unlessLost, whileThere } from '../database.ts';
+import { unlessLost, whileThere } from '../connection.ts';
 import { lockWasBusy } from '../errors.ts';
 import type { Step } from './steps.ts';
 import { explainSession } from './troubleshooting.ts';

@@ -1,7 +1,7 @@
 import { Catalogue } from '../../domain/decision/catalogue.ts';
-import type { ReadHandle } from '../../storage/database.ts';
-import { loadChanges } from '../../storage/read-models/changes.ts';
-import type { Moment } from '../../storage/read-models/moment.ts';
+import type { ReadHandle } from '../database.ts';
+import { loadChanges } from './changes.ts';
+import type { Moment } from './moment.ts';
 
 /** The whole catalogue as a snapshot has it, of which the moment was read. */
 export type CatalogueAt = (handle: ReadHandle, moment: Moment) => Promise<Catalogue>;
