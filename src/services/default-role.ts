@@ -21,7 +21,7 @@ export async function giveDefaultRole(
   const { pk: rolePk, key: role } = await requireRole(handle, named as RoleKey);
   const terms = { ...forGood.window, reason: null };
   const place = { userPk, rolePk, scope: everywhere };
-  await putGrant(handle, place, terms, grantedBy);
+  putGrant(handle, place, terms, grantedBy);
   recordGrant(handle, place, null, { ...terms, role, scope: everywhere });
   return [role];
 }

@@ -69,7 +69,7 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         recordGrant(handle, { userPk, rolePk }, existing, { ...terms, role: roleKey, scope });
         const place = { userPk, rolePk, scope };
         const grantedAt = power.facts.now;
-        putGrant(handle, place, terms, { grantedBy: granterOf(call), grantedAt });
+        putGrant(handle, place, terms, granterOf(call), grantedAt);
         if (existing && roleKey === administratorRole) await requireAdministrator(handle, call);
         const grantedBy = granterNameOf(call);
         const grant = { ...place, ...given, ...terms, user: userId, origin: 'api', grantedBy, grantedAt };

@@ -127,13 +127,14 @@ export function putGrant(
   { sql, sendAlong }: ChangeHandle,
   { userPk, rolePk, scope }: GrantPlace,
   { startsAt, expiresAt, reason }: Terms,
-  by: { readonly grantedBy: number | null; readonly grantedAt: Instant | null },
+  grantedBy: number | null,
+  grantedAt: Instant | null = null,
 ): void {
   sendAlong(sql`
     insert into rolecall.user_roles (user_pk, role_pk, scope, starts_at, expires_at, reason, granted_by, granted_at)
     values (${userPk}, ${rolePk}, ${scope}, to_timestamp(${startsAt}::float8 / 1000),
-      to_timestamp(${expiresAt}::float8 / 1000), ${reason}, ${by.grantedBy},
-      coalesce(to_timestamp(${by.grantedAt}::float8 / 1000), now()))
+      to_timestamp(${expiresAt}::float8 / 1000), ${reason}, ${grantedBy},
+      coalesce(to_timestamp(${grantedAt}::float8 / 1000), now()))
     on conflict (user_pk, role_pk, scope, origin) do update set starts_at = excluded.starts_at,
       expires_at = excluded.expires_at, reason = excluded.reason, granted_by = excluded.granted_by,
       granted_at = excluded.granted_at`);
