@@ -74,10 +74,7 @@ export function openGrantBatches(transactions: Transactions): GrantBatches {
       );
       return transactions.write(writeContextOf(call), async (handle) => {
         const user = await requireUser(handle, userId);
-        const power = await readPower(handle, call, {
-          users: [userId],
-          roles: wanted.map(({ role }) => role),
-        });
+        const power = await readPower(handle, call, [userId]);
         requirePower(power, call, 'rolecall_grant_roles', scope, []);
         const standing = await grantsWithin(handle, user.pk, scope);
         if (versionOf(standing) !== version)

@@ -7,7 +7,7 @@ import { administratorRole, builtinSlugs } from '../domain/matrix/builtin.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { administrators } from '../storage/administrators.ts';
 import { type BatchPlace, deleteGrants, findPlaces, putGrants } from '../storage/grant-batches.ts';
-import type { Facts } from '../storage/read-models/decision-rows.ts';
+import type { Facts } from '../storage/read-models/facts.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import { type Call, granterOf } from './call.ts';
 import { recordGrant, recordRemoval } from './grants.ts';
@@ -43,10 +43,7 @@ export async function changeGrants(
 ): Promise<readonly ChangeOutcome[]> {
   const [places, power, seated] = await Promise.all([
     findPlaces(handle, changes),
-    readPower(handle, call, {
-      users: [...new Set(changes.map(({ user }) => user))],
-      roles: [...new Set(changes.map(({ role }) => role))],
-    }),
+    readPower(handle, call, [...new Set(changes.map(({ user }) => user))]),
     administrators(handle, administratorRole, builtinSlugs),
   ]);
   const { facts } = power;
