@@ -1,8 +1,8 @@
 import { administratorRole } from '../domain/matrix/builtin.ts';
+import { isSealedWith } from '../storage/chain.ts';
 import type { Database } from '../storage/database.ts';
 import type { Deadline } from '../storage/deadline.ts';
 import { toRolecallError } from '../storage/errors.ts';
-import { isSealedWith } from '../storage/journal.ts';
 import { nameCatalog } from '../storage/migrations/catalog.ts';
 import { findMissing } from '../storage/migrations/drift.ts';
 import { pendingSteps, readLedger } from '../storage/migrations/ledger.ts';
