@@ -30,7 +30,7 @@ export interface LockedRevision {
  * revisions commit in the order of their numbers. The time is the primary's clock read after the lock.
  *
  * From version 17 on the server ends the transaction at the deadline, if there is one: a client that goes silent between preparing a
- * statement and running it is neither idle nor in a statement, and would keep the lock until its connection is given up.
+ * statement and running it is neither idle nor in a statement. Before, whoever waited in vain ends its session.
  */
 export async function lockRevision(sql: Sql, deadline?: Deadline): Promise<LockedRevision> {
   const limit = deadline === undefined ? null : String(millisecondsUntil(deadline));

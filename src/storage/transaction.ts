@@ -3,11 +3,12 @@ import { RolecallError } from '../domain/errors.ts';
 import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
 import { formatRevision, type Revision } from '../domain/revisions.ts';
 import { type ChangeHandle, type Database, handleOn, type ReadHandle, unlessLost } from './database.ts';
-import { type Deadline, isPast, unavailable } from './deadline.ts';
+import { type Deadline, deadlineIn, isPast, unavailable } from './deadline.ts';
 import { insertEpoch } from './epochs.ts';
 import { mayRetry, toRolecallError } from './errors.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
 import { appendJournal, lockRevision } from './journal.ts';
+import { endSilentHolders } from './silent-holders.ts';
 
 /** On whose behalf, until when, and how a write is made. */
 export interface WriteContext {
@@ -57,6 +58,7 @@ export interface Transactions {
 }
 
 const mostAttempts = 4;
+const longestFreeingMs = 1_000;
 
 /** The database is a copy, or another server than the one that wrote it. */
 class OtherIncarnation extends Error {}
@@ -79,6 +81,19 @@ export function openTransactions(database: Database, journalKey: string): Transa
           unlessLost(work(handleOn(sql, client, isGone)), isGone),
         ) as Promise<T>,
     );
+  }
+
+  let isFreeing = false;
+  /** For whoever writes next; nobody waits for it, and one at a time is enough. */
+  function freeLock(): void {
+    if (isFreeing) return;
+    isFreeing = true;
+    const freeing = database.run(deadlineIn(longestFreeingMs), endSilentHolders);
+    void freeing
+      .catch(() => {})
+      .finally(() => {
+        isFreeing = false;
+      });
   }
 
   async function write<T>(
@@ -107,6 +122,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
           continue;
         }
         const failure = toRolecallError(error);
+        if (failure.code === 'unavailable') freeLock();
         if (progress.committing && failure.code === 'unavailable')
           throw new RolecallError(
             'outcome_unknown',
