@@ -7,11 +7,15 @@ import type { AccessCheck } from './services/decisions/access-check.ts';
 import { openDecisions } from './services/decisions/decisions.ts';
 import { type Explanations, openExplanations } from './services/decisions/explanations.ts';
 import { type Holders, openHolders } from './services/decisions/holders.ts';
+import { openPast, type Past } from './services/decisions/past.ts';
+import { openPastHolders, type PastHolders } from './services/decisions/past-holders.ts';
+import { type Denials, openDenials } from './services/denials.ts';
 import { type Epochs, openEpochs } from './services/epochs.ts';
 import { type Exceptions, openExceptions } from './services/exceptions.ts';
 import { type GrantBatches, openGrantBatches } from './services/grant-batches.ts';
 import { type Grants, openGrants } from './services/grants.ts';
 import { type Health, openHealth } from './services/health.ts';
+import { type Journal, openJournal } from './services/journal.ts';
 import { type Matrix, openMatrix } from './services/matrix.ts';
 import { openPermissions, type Permissions } from './services/permissions.ts';
 import { openRoleEdges, type RoleEdgeService } from './services/role-edges.ts';
@@ -30,6 +34,8 @@ export interface Runtime {
   readonly accessCheck: AccessCheck;
   readonly explanations: Explanations;
   readonly holders: Holders;
+  readonly past: Past;
+  readonly pastHolders: PastHolders;
   readonly users: Users;
   readonly grants: Grants;
   readonly grantBatches: GrantBatches;
@@ -39,6 +45,8 @@ export interface Runtime {
   readonly permissions: Permissions;
   readonly apiKeys: ApiKeys;
   readonly settings: Settings;
+  readonly journal: Journal;
+  readonly denials: Denials;
   readonly matrix: Matrix;
   readonly epochs: Epochs;
   readonly health: Health;
@@ -96,11 +104,18 @@ export async function openRuntime(
   metrics.gauge('rolecall_notifications_heard', 'Whether notifications of the database arrive', () =>
     listener?.hears ? 1 : 0,
   );
+  const past = openPast(transactions, accessCheck);
+  const denials = openDenials(database);
+  metrics.counter('rolecall_denials_total', 'Refused attempts at administration, kept and dropped', () =>
+    denials.counts(),
+  );
   return {
     authentication,
     accessCheck,
-    explanations: openExplanations(transactions, accessCheck),
+    explanations: openExplanations(transactions, accessCheck, past),
     holders: openHolders(transactions, cursors),
+    past,
+    pastHolders: openPastHolders(transactions, cursors, past),
     users: openUsers(transactions, cursors),
     grants: openGrants(transactions, cursors),
     grantBatches: openGrantBatches(transactions),
@@ -110,6 +125,8 @@ export async function openRuntime(
     permissions: openPermissions(transactions, cursors),
     apiKeys: openApiKeys(transactions, cursors),
     settings: openSettings(transactions),
+    journal: openJournal(transactions, cursors, journalKey),
+    denials,
     matrix: openMatrix(transactions),
     epochs: openEpochs(transactions),
     metrics,
@@ -126,6 +143,7 @@ export async function openRuntime(
     },
     async close() {
       await listener?.close();
+      await denials.close();
       await Promise.all([heads.close(), database.close(), standby?.close()]);
     },
   };

@@ -4,6 +4,7 @@ import { RolecallError } from '../domain/errors.ts';
 import { addAdmin } from './commands/admin.ts';
 import { addDev } from './commands/dev.ts';
 import { addDoctor } from './commands/doctor.ts';
+import { addJournal } from './commands/journal.ts';
 import { addKeys } from './commands/keys.ts';
 import { addMatrix } from './commands/matrix.ts';
 import { addMigrate } from './commands/migrate.ts';
@@ -20,7 +21,17 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     .version(readVersion())
     .showHelpAfterError()
     .exitOverride();
-  for (const add of [addDev, addServe, addMigrate, addMatrix, addKeys, addAdmin, addRls, addDoctor])
+  for (const add of [
+    addDev,
+    addServe,
+    addMigrate,
+    addMatrix,
+    addKeys,
+    addJournal,
+    addAdmin,
+    addRls,
+    addDoctor,
+  ])
     add(program);
   try {
     await program.parseAsync(words, { from: 'user' });

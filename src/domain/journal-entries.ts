@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto';
 
 /** What can happen to access. The prefix says what the entry is about. */
 export type JournalKind =
-  | `user_${'created' | 'updated' | 'deleted'}`
+  | `user_${'created' | 'updated' | 'deleted' | 'erased'}`
   | `identity_${'linked' | 'unlinked'}`
   | `grant_${'set' | 'removed'}`
   | `exception_${'set' | 'removed'}`

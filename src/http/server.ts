@@ -7,10 +7,14 @@ import type { Authentication } from '../services/authentication.ts';
 import type { AccessCheck } from '../services/decisions/access-check.ts';
 import type { Explanations } from '../services/decisions/explanations.ts';
 import type { Holders } from '../services/decisions/holders.ts';
+import type { Past } from '../services/decisions/past.ts';
+import type { PastHolders } from '../services/decisions/past-holders.ts';
+import type { Denials } from '../services/denials.ts';
 import type { Exceptions } from '../services/exceptions.ts';
 import type { GrantBatches } from '../services/grant-batches.ts';
 import type { Grants } from '../services/grants.ts';
 import type { Health } from '../services/health.ts';
+import type { Journal } from '../services/journal.ts';
 import type { Permissions } from '../services/permissions.ts';
 import type { RoleEdgeService } from '../services/role-edges.ts';
 import type { Roles } from '../services/roles.ts';
@@ -19,6 +23,7 @@ import type { Users } from '../services/users.ts';
 import { answerBrokenRequest } from './broken-requests.ts';
 import { addAccessLog } from './plugins/access-log.ts';
 import { addAuthorization } from './plugins/authorization.ts';
+import { addDenials } from './plugins/denials.ts';
 import { addJsonBodies } from './plugins/json-bodies.ts';
 import { addOpenApi, documentation } from './plugins/openapi.ts';
 import { addProblems, sendProblem, toProblem } from './plugins/problems.ts';
@@ -32,6 +37,7 @@ import { explanationRoutes } from './routes/explanations.ts';
 import { grantBatchRoutes } from './routes/grant-batches.ts';
 import { grantRoutes } from './routes/grants.ts';
 import { holderRoutes } from './routes/holders.ts';
+import { journalRoutes } from './routes/journal.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { permissionRoutes } from './routes/permissions.ts';
 import { roleEdgeRoutes } from './routes/role-edges.ts';
@@ -45,6 +51,8 @@ export interface Services {
   readonly accessCheck: AccessCheck;
   readonly explanations: Explanations;
   readonly holders: Holders;
+  readonly past: Past;
+  readonly pastHolders: PastHolders;
   readonly users: Users;
   readonly grants: Grants;
   readonly grantBatches: GrantBatches;
@@ -54,6 +62,8 @@ export interface Services {
   readonly permissions: Permissions;
   readonly apiKeys: ApiKeys;
   readonly settings: Settings;
+  readonly journal: Journal;
+  readonly denials: Denials;
   readonly health: Health;
   readonly metrics: Metrics;
 }
@@ -101,6 +111,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
   addJsonBodies(app);
   addStrictInputs(app);
   addAuthorization(app, services);
+  addDenials(app, services);
   await addOpenApi(app, options.version);
 
   await app.register(authorizeRoutes, services);
@@ -116,6 +127,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
   await app.register(permissionRoutes, services);
   await app.register(apiKeyRoutes, services);
   await app.register(settingRoutes, services);
+  await app.register(journalRoutes, services);
   await app.register(operationRoutes, {
     health: services.health,
     metrics: services.metrics,

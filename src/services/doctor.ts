@@ -1,6 +1,7 @@
 import type postgres from 'postgres';
 import { RolecallError } from '../domain/errors.ts';
 import { type Finding, problem } from '../domain/findings.ts';
+import { isSealedWith } from '../storage/chain.ts';
 import type { Sql } from '../storage/database.ts';
 import { checkConnection } from '../storage/diagnosis/connection.ts';
 import { checkIndexes } from '../storage/diagnosis/indexes.ts';
@@ -8,7 +9,6 @@ import { checkOrphans } from '../storage/diagnosis/orphans.ts';
 import { checkRoles } from '../storage/diagnosis/roles.ts';
 import { checkSequences } from '../storage/diagnosis/sequences.ts';
 import { stateOf, toRolecallError } from '../storage/errors.ts';
-import { isSealedWith } from '../storage/journal.ts';
 import { pendingSteps, readLedger } from '../storage/migrations/ledger.ts';
 import type { Step } from '../storage/migrations/steps.ts';
 import { asOperator } from '../storage/operator.ts';

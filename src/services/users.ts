@@ -1,8 +1,10 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
+import type { JournalEntry } from '../domain/journal-entries.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { commonSight, isUnlimited, type Sight, seesEverything } from '../domain/sight.ts';
 import { apiKeysOfUser, deleteApiKeysOf } from '../storage/api-keys.ts';
+import { erasePersonal, keysEverNamed } from '../storage/erasure.ts';
 import { endExceptions } from '../storage/exceptions.ts';
 import { endGrants } from '../storage/grants.ts';
 import { deleteIdentity, type Identity, identitiesOf, insertIdentity } from '../storage/identities.ts';
@@ -10,6 +12,7 @@ import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import {
   deleteUser,
+  findUser,
   holdsIn,
   insertUser,
   listUsers,
@@ -46,6 +49,14 @@ export interface UserChange {
   readonly active?: boolean | undefined;
 }
 
+/** Says nothing of who was erased, so that it may be kept. */
+export interface Erased {
+  /** How many had the id, one after the other. */
+  readonly users: number;
+  /** Personal values that were deleted from beside the record. */
+  readonly values: number;
+}
+
 export interface Users {
   /** Whoever does not see everything sees those who have a grant or an exception in sight. */
   list(call: Call, filter: UserListFilter, page: PageRequest): Promise<Page<UserRow>>;
@@ -66,6 +77,11 @@ export interface Users {
    * the user has and as lifting what they are denied: the id may be used again.
    */
   remove(call: Call, id: UserId): Promise<Written<{ readonly user: UserId }>>;
+  /**
+   * Deletes the user if they exist, and whatever is personal of everybody who ever had the id: the record keeps what
+   * happened, to somebody whom it can name no more. Throws `unknown_user` where nothing is known of the id.
+   */
+  erase(call: Call, id: UserId): Promise<Written<Erased>>;
   /** Throws `identity_taken`. Linking lets whoever comes with the identity act as the user, and is guarded as giving. */
   linkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
   unlinkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
@@ -144,23 +160,26 @@ export function openUsers(transactions: Transactions, cursors: Cursors): Users {
         id,
         () => [{ user: id, lifting: true }],
         async (handle, user) => {
-          for (const grant of await endGrants(handle, { userPk: user.pk }))
-            recordRemoval(handle, user.pk, grant);
-          for (const exception of await endExceptions(handle, { userPk: user.pk }))
-            recordExceptionRemoval(handle, user.pk, exception);
-          for (const identity of await identitiesOf(handle, user.pk)) {
-            await deleteIdentity(handle, user.pk, identity);
-            recordIdentity(handle, 'identity_unlinked', user.pk, identity);
-          }
-          for (const key of await apiKeysOfUser(handle, user.pk))
-            handle.record({ kind: 'key_revoked', userPk: user.pk, before: { key: key.id } });
-          await deleteApiKeysOf(handle, user.pk);
-          await deleteUser(handle, user.pk);
-          handle.record({ kind: 'user_deleted', userPk: user.pk, before: { active: user.active } });
+          await closeUser(handle, user);
           await requireAdministrator(handle, call);
           return { user: id };
         },
       ),
+
+    erase: (call, id) =>
+      transactions.write(writeContextOf(call), async (handle) => {
+        const user = await findUser(handle, id);
+        const reach = user ? [{ user: id, lifting: true }] : [];
+        await guardChange(handle, call, 'rolecall_erase_users', everywhere, reach);
+        const keys = [...(await keysEverNamed(handle.sql, [id])).keys()];
+        if (keys.length === 0) await requireUser(handle, id);
+        // What is recorded of the closing must not bring back what is erased beside it.
+        if (user) await closeUser({ ...handle, record: (entry) => handle.record(impersonal(entry)) }, user);
+        const values = await erasePersonal(handle, keys, id);
+        for (const userPk of keys) handle.record({ kind: 'user_erased', userPk });
+        if (user) await requireAdministrator(handle, call);
+        return { users: keys.length, values };
+      }),
 
     linkIdentity: (call, id, identity) =>
       change(
@@ -207,6 +226,26 @@ export async function createUser(
 
 function sightOf(scope: Scope | undefined): Sight {
   return scope === undefined ? seesEverything : { scopes: [scope], denied: [] };
+}
+
+/** Ends all that a user holds, each with its entry, and then the user. */
+async function closeUser(handle: WriteHandle, { pk, active }: UserRow): Promise<void> {
+  for (const grant of await endGrants(handle, { userPk: pk })) recordRemoval(handle, pk, grant);
+  for (const exception of await endExceptions(handle, { userPk: pk }))
+    recordExceptionRemoval(handle, pk, exception);
+  for (const identity of await identitiesOf(handle, pk)) {
+    await deleteIdentity(handle, pk, identity);
+    recordIdentity(handle, 'identity_unlinked', pk, identity);
+  }
+  for (const key of await apiKeysOfUser(handle, pk))
+    handle.record({ kind: 'key_revoked', userPk: pk, before: { key: key.id } });
+  await deleteApiKeysOf(handle, pk);
+  await deleteUser(handle, pk);
+  handle.record({ kind: 'user_deleted', userPk: pk, before: { active } });
+}
+
+function impersonal({ personal, ...entry }: JournalEntry): JournalEntry {
+  return entry;
 }
 
 async function withIdentities(handle: Parameters<typeof identitiesOf>[0], user: UserRow): Promise<User> {

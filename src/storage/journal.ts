@@ -30,7 +30,7 @@ export interface LockedRevision {
  * revisions commit in the order of their numbers. The time is the primary's clock read after the lock.
  *
  * From version 17 on the server ends the transaction at the deadline, if there is one: a client that goes silent between preparing a
- * statement and running it is neither idle nor in a statement, and would keep the lock until its connection is given up.
+ * statement and running it is neither idle nor in a statement. Before, whoever waited in vain ends its session.
  */
 export async function lockRevision(sql: Sql, deadline?: Deadline): Promise<LockedRevision> {
   const limit = deadline === undefined ? null : String(millisecondsUntil(deadline));
@@ -107,82 +107,3 @@ export async function appendJournal(
     )
     select pg_notify(${revisionChannel}, ${`${locked.epoch}-${revision}`})`;
 }
-
-/** Whether the newest row was sealed with this key; true when there is none. A chain sealed with two keys proves nothing. */
-export async function isSealedWith(sql: Sql, key: string): Promise<boolean> {
-  const [newest] = await sql<(SealedContent & { hmac: Buffer; previous: Buffer })[]>`
-    select ${sealedContent(sql)}, hmac,
-      coalesce(lead(hmac) over (order by revision desc, number desc), decode(repeat('00', 32), 'hex')) as previous
-    from (select * from rolecall.journal order by revision desc, number desc limit 2) as newest
-    order by revision desc, number desc limit 1`;
-  if (!newest) return true;
-  const { hmac, previous, ...content } = newest;
-  return sealEntry(key, previous, content).equals(hmac);
-}
-
-/** How far the chain is whole, and where it is not. */
-export interface ChainState {
-  /** Rows that were read, the broken one included. */
-  readonly rows: number;
-  /** What is wrong at the first row that is; null if every row and every personal value still kept is as it was sealed. */
-  readonly broken: string | null;
-}
-
-const rowsAtATime = 1_000;
-
-/**
- * Reads the whole journal, some rows at a time, and follows the chain from its beginning to the revision row. Needs a
- * transaction of its own on one snapshot: a change between two reads would look like a broken chain.
- */
-export async function verifyChain(sql: Sql, key: string): Promise<ChainState> {
-  let head: Buffer = Buffer.alloc(32);
-  let [rows, revision, number] = [0, 0, 0];
-  const journal = sql<(SealedContent & { hmac: Buffer; kept: readonly Kept[] | null })[]>`
-    select ${sealedContent(sql)}, hmac,
-      (select json_agg(json_build_object('field', field, 'salt', encode(salt, 'hex'), 'value', value))
-        from rolecall.personal p where (p.revision, p.number) = (j.revision, j.number)) as kept
-    from rolecall.journal j order by j.revision, j.number`.cursor(rowsAtATime);
-  for await (const batch of journal)
-    for (const { hmac, kept, ...content } of batch) {
-      rows += 1;
-      const place = `journal row ${content.revision}.${content.number}`;
-      const follows =
-        content.revision === revision
-          ? content.number === number + 1
-          : content.revision === revision + 1 && content.number === 1;
-      if (!follows)
-        return { rows, broken: `${place} does not follow ${revision}.${number}: rows are missing` };
-      head = sealEntry(key, head, content);
-      if (!head.equals(hmac))
-        return {
-          rows,
-          broken: `${place} is not as it was sealed, or was sealed with another ROLECALL_JOURNAL_KEY`,
-        };
-      const altered = kept?.find(
-        ({ field, salt, value }) =>
-          content.digests[field] !== digestPersonal(Buffer.from(salt, 'hex'), value),
-      );
-      if (altered)
-        return { rows, broken: `the personal value ${altered.field} of ${place} is not as it was sealed` };
-      ({ revision, number } = content);
-    }
-  const [end] = await sql<{ value: number; journalHead: Buffer }[]>`
-    select value::float8 as value, journal_head as "journalHead" from rolecall.revision`;
-  const ends = end?.value === revision && end.journalHead.equals(head);
-  return {
-    rows,
-    broken: ends ? null : `the journal ends at revision ${revision}, and rolecall.revision says otherwise`,
-  };
-}
-
-interface Kept {
-  readonly field: string;
-  readonly salt: string;
-  readonly value: string;
-}
-
-const sealedContent = (sql: Sql) => sql`
-  revision::float8 as revision, number, kind, actor_kind as "actorKind", actor_pk::float8 as "actorPk",
-  to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
-  credential_pk::float8 as "credentialPk", request_id as "requestId", user_pk::float8 as "userPk",
-  role_pk::float8 as "rolePk", permission_pk::float8 as "permissionPk", before, after, digests`;

@@ -1,6 +1,13 @@
 import postgres from 'postgres';
 import { toRolecallError } from './errors.ts';
 
+/** Whether the transaction may write, and whether all of it sees the database as it was when it began. */
+const modes = {
+  'read only': 'read only',
+  'read write': 'read write',
+  'one snapshot': 'isolation level repeatable read read only',
+} as const;
+
 /**
  * One transaction for somebody who looks after the database, on a connection of its own, undone if `work` rejects.
  * Nothing is found by chance in it: all that is not PostgreSQL's own goes by its schema's name. Nothing is set for
@@ -9,7 +16,7 @@ import { toRolecallError } from './errors.ts';
  */
 export async function asOperator<T>(
   url: string,
-  mode: 'read only' | 'read write',
+  mode: keyof typeof modes,
   work: (sql: postgres.TransactionSql) => Promise<T>,
 ): Promise<T> {
   const sql = postgres(url, {
@@ -22,7 +29,7 @@ export async function asOperator<T>(
   });
   try {
     await sql`select 1`.catch((error: unknown) => Promise.reject(toRolecallError(error)));
-    return (await sql.begin(mode, async (transaction) => {
+    return (await sql.begin(modes[mode], async (transaction) => {
       await transaction`set local search_path = pg_catalog`;
       return work(transaction);
     })) as T;

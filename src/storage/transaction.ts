@@ -4,12 +4,13 @@ import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
 import { formatRevision, type Revision } from '../domain/revisions.ts';
 import { unlessLost, whileThere } from './connection.ts';
 import { type ChangeHandle, changeHandleOn, type Database, handleOn, type ReadHandle } from './database.ts';
-import { type Deadline, isPast, unavailable } from './deadline.ts';
+import { type Deadline, deadlineIn, isPast, unavailable } from './deadline.ts';
 import { insertEpoch } from './epochs.ts';
 import { mayRetry, toRolecallError, wasRefused } from './errors.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
 import { appendJournal, lockRevision } from './journal.ts';
 import { type CatalogueAt, openCatalogueAt } from './read-models/catalogue-at.ts';
+import { endSilentHolders } from './silent-holders.ts';
 import type { LaneTransaction } from './write-lane.ts';
 
 /** On whose behalf, until when, and how a write is made. */
@@ -64,6 +65,7 @@ export interface Transactions {
 }
 
 const mostAttempts = 4;
+const longestFreeingMs = 1_000;
 
 /** The database is a copy, or another server than the one that wrote it. */
 class OtherIncarnation extends Error {}
@@ -81,6 +83,19 @@ export function openTransactions(database: Database, journalKey: string): Transa
     );
   }
 
+  let isFreeing = false;
+  /** For whoever writes next; nobody waits for it, and one at a time is enough. */
+  function freeLock(): void {
+    if (isFreeing) return;
+    isFreeing = true;
+    const freeing = database.run(deadlineIn(longestFreeingMs), endSilentHolders);
+    void freeing
+      .catch(() => {})
+      .finally(() => {
+        isFreeing = false;
+      });
+  }
+
   async function write<T>(
     context: WriteContext,
     change: (handle: WriteHandle) => Promise<T>,
@@ -96,6 +111,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
           continue;
         }
         const failure = toRolecallError(error);
+        if (failure.code === 'unavailable') freeLock();
         const mayBeCommitted = progress.committing && !wasRefused(error);
         if (mayBeCommitted && failure.code === 'unavailable')
           throw new RolecallError(

@@ -99,6 +99,7 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
     return as.get(`/users/${user}`);
   },
   updateUser: async (as) => as.patch(`/users/${await newUser(as)}`).send({ active: false, email: null }),
+  eraseUser: async (as) => as.post(`/users/${await newUser(as)}/erase`),
   deleteUser: async (as) => as.delete(`/users/${await newUser(as)}`),
   linkIdentity: async (as) => as.put(`/users/${await newUser(as)}/identities`).send(identity),
   unlinkIdentity: async (as) => as.delete(`/users/${await newUser(as)}/identities`).send(identity),
@@ -150,6 +151,9 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
       .expect(201);
     return as.delete(`/keys/${key.body.id}`);
   },
+  listJournal: async (as) => as.get('/journal?limit=5'),
+  verifyJournal: async (as) => as.get('/journal/verify'),
+  listDenials: async (as) => as.get('/journal/denied'),
   getLiveness: async (as) => as.get('/livez'),
   getReadiness: async (as) => as.get('/readyz'),
   getMetrics: async (as) => as.get('/metrics'),

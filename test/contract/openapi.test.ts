@@ -135,10 +135,15 @@ test('no internal key and no id that is a number is anywhere (4.2)', () => {
     'least',
     'most',
     'nearestRolesLeftOut',
+    'number',
     'otherPermissions',
     'pathsLeftOut',
+    'rows',
     'status',
+    'times',
+    'users',
     'value',
+    'values',
     'viaLeftOut',
   ]);
   const parameters = operations.flatMap((operation) => operation.parameters ?? []);

@@ -50,6 +50,13 @@ const trials: Readonly<Record<string, Trial>> = {
     before: user('u2'),
     write: (as, query) => as.patch(`/users/u2${query}`).send({ active: false }),
   },
+  eraseUser: {
+    before: async (as) => {
+      await user('u9')(as);
+      await as().put('/users/u9/roles/loader').send({ reason: 'x' }).expect(201);
+    },
+    write: (as, query) => as.post(`/users/u9/erase${query}`),
+  },
   deleteUser: {
     before: async (as) => {
       await user('u3')(as);

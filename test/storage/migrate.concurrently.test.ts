@@ -211,10 +211,26 @@ describe('a migration under traffic (F-17, F-18)', () => {
     await Promise.all([asking, writing]);
     expect(failures).toEqual([]);
     expect(isWhole(await verifyDatabase(await options()))).toBe(true);
-    expect((await service.runtime.health.readiness(dueIn(20_000))).problems[0]?.problem).toContain(
-      'newer release',
-    );
+    expect(await service.runtime.health.readiness(dueIn(20_000))).toEqual({ ready: true, problems: [] });
     await service.close();
+  });
+
+  test('that takes away what the older one needs leaves that one not ready, naming it (F-18)', async () => {
+    const shop = await openWorkshop({
+      [later(1, 'drop_expiry')]: [
+        'alter table rolecall.user_roles drop column expires_at cascade',
+        'alter table rolecall.user_roles add column expires_at timestamptz',
+      ],
+    });
+    const service = await startTestService({ database });
+    await migrateUp(await options(shop));
+    const { ready, problems } = await service.runtime.health.readiness(dueIn(20_000));
+    expect([ready, problems[0]?.problem]).toEqual([
+      false,
+      expect.stringMatching(/^the database lacks .*column user_roles\.expires_at/),
+    ]);
+    await service.close();
+    await shop.remove();
   });
 
   test('waits for a table for far less than the second that a request has', () => {

@@ -307,8 +307,20 @@ describe('the rows', () => {
   });
 
   test('may lose what was erased of a person, and the chain stays whole', async () => {
-    await sql`delete from rolecall.personal`;
+    const runtime = await openTestRuntime(database.url);
+    const call = () => operatorCall(20_000);
+    await runtime.users.create(call(), { id: 'gone' as UserId, email: 'gone@x.y', active: true });
+    await runtime.users.erase(call(), 'gone' as UserId);
+    await runtime.close();
     expect(isWhole(await verify())).toBe(true);
+  });
+
+  test('may not lose it of somebody of whom no entry says so', async () => {
+    await sql`delete from rolecall.personal`;
+    const { breaches: found } = await verify();
+    expect(found).toContainEqual(
+      expect.stringMatching(/^the personal value .* is gone, though nobody was erased/),
+    );
   });
 
   test('are refused to be judged with another key', async () => {

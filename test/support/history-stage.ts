@@ -19,6 +19,8 @@ export interface StageOptions {
   readonly replicas?: number;
   /** Whether every question names the revision that it must have, and nothing else keeps its answer current. */
   readonly byRevision?: boolean;
+  /** Whether a second layer is stored past the service, of which the journal knows nothing. */
+  readonly site?: boolean;
 }
 
 /** A replica that is asked for nothing else answers for a minute from what it has. */
@@ -26,12 +28,12 @@ const longLease = { ROLECALL_FRESHNESS: 'lease', ROLECALL_LEASE_MS: '60000' };
 
 /** `root` is made by the sound build, whichever is tried: a history begins where administrators begin. */
 export async function openStage(options: StageOptions): Promise<Stage> {
-  const { build = soundBuild, replicas: count = 1, byRevision = false } = options;
+  const { build = soundBuild, replicas: count = 1, byRevision = false, site = true } = options;
   const { replicas, sql, close } = await startReplicas(count, {
     build,
     variables: byRevision ? longLease : {},
   });
-  await addSiteLayer(sql);
+  if (site) await addSiteLayer(sql);
   let turn = 0;
   return {
     sql,

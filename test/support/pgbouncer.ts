@@ -34,9 +34,10 @@ export async function startPgbouncer(
   const server = new URL(target);
   const port = await freePort(0);
   const name = server.pathname.slice(1);
+  const password = server.password === '' ? '' : ` password=${decodeURIComponent(server.password)}`;
   const settings = [
     '[databases]',
-    `${name} = host=${server.hostname} port=${server.port} dbname=${name} user=${server.username} password=${decodeURIComponent(server.password)}`,
+    `${name} = host=${server.hostname} port=${server.port} dbname=${name} user=${server.username}${password}`,
     '[pgbouncer]',
     'listen_addr = 127.0.0.1',
     `listen_port = ${port}`,

@@ -34,36 +34,75 @@ export async function runTool(program: string, words: readonly string[]): Promis
 }
 
 export interface ServerCluster {
-  /** For a cluster the database `postgres`, as the superuser `postgres`, who needs no password. */
+  /** The database `postgres`, as the superuser `postgres`, who needs no password. */
   readonly url: string;
+  /** The folder of its files. */
+  readonly data: string;
+  /** Ends it without a checkpoint, as a failing machine would, and starts it again. */
+  crash(): Promise<void>;
+  /** Stops it, and rejects with what `pg_checksums` says if a page is not as it was written. */
+  stopAndCheck(): Promise<string>;
   stop(): Promise<void>;
 }
 
-/** An empty cluster of its own, of the same version as the programs. */
-export async function startCluster(): Promise<ServerCluster> {
+/** An empty cluster of its own, of the same version as the programs, with checksums; `durable` if it is to outlive crashes. */
+export async function startCluster({ durable = false } = {}): Promise<ServerCluster> {
   const account = await serverAccount();
   const folder = await mkdtemp(join(tmpdir(), 'rolecall-cluster-'));
   if (account) await chown(folder, account.uid, account.gid);
   const data = join(folder, 'data');
   const options = { ...account, cwd: folder, env: {} };
-  const login = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync'];
+  const login = [
+    '-U',
+    'postgres',
+    '-A',
+    'trust',
+    '-E',
+    'UTF8',
+    '--locale=C',
+    '--no-sync',
+    '--data-checksums',
+  ];
   await promisify(execFile)(join(serverTools as string, 'initdb'), ['-D', data, ...login], options);
   const port = await freePort(0);
-  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync: 'off' };
-  const words = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
-  const server = spawn(join(serverTools as string, 'postgres'), ['-D', data, ...words], {
-    ...options,
-    stdio: 'ignore',
-  });
-  const gone = once(server, 'exit');
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
-  for (const deadline = Date.now() + 30_000; !(await answers(url)); await sleep(50))
-    if (Date.now() > deadline || server.exitCode !== null) throw new Error('the cluster did not start');
+  const fsync = durable ? 'on' : 'off';
+  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync };
+  const words = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+
+  async function start() {
+    const server = spawn(join(serverTools as string, 'postgres'), ['-D', data, ...words], {
+      ...options,
+      stdio: 'ignore',
+    });
+    const gone = once(server, 'exit');
+    for (const deadline = Date.now() + 30_000; !(await answers(url)); await sleep(50))
+      if (Date.now() > deadline || server.exitCode !== null) throw new Error('the cluster did not start');
+    return async (signal: NodeJS.Signals) => {
+      server.kill(signal);
+      await gone;
+    };
+  }
+
+  let end = await start();
   return {
     url,
+    data,
+    async crash() {
+      await end('SIGQUIT');
+      end = await start();
+    },
+    async stopAndCheck() {
+      await end('SIGINT');
+      const { stdout } = await promisify(execFile)(
+        join(serverTools as string, 'pg_checksums'),
+        ['--check', '-D', data],
+        options,
+      );
+      return stdout;
+    },
     async stop() {
-      server.kill('SIGINT');
-      await gone;
+      await end('SIGINT');
       await rm(folder, { recursive: true, force: true });
     },
   };

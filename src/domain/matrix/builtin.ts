@@ -18,6 +18,8 @@ const builtinActions = {
   manage_keys: 'Create, rotate and revoke API keys',
   read_settings: 'See the settings',
   manage_settings: 'Change the settings',
+  erase_users: 'Erase what is personal of users, for good',
+  read_journal: 'See the record of changes, and who was refused one',
   read_metrics: 'See what the running service counts',
   escalate: 'Give what one does not hold oneself',
 } as const;

@@ -7,15 +7,16 @@ import {
   type Authorized,
   aboutOthers,
 } from '../../services/decisions/access-check.ts';
+import type { Past, PastAnswer } from '../../services/decisions/past.ts';
 import { aboutOthersWith } from '../access.ts';
 import { askingOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
 import { authorizeAnswer, authorizeBody, batchAnswer, batchBody } from '../schemas/decisions.ts';
 
 /** The questions of backend services: may somebody do something, somewhere? A denial is an answer, not an error. */
-export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: AccessCheck }> = async (
+export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: AccessCheck; past: Past }> = async (
   app,
-  { accessCheck },
+  { accessCheck, past },
 ) => {
   app.route({
     method: 'POST',
@@ -30,10 +31,15 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
     },
     handler: (request, reply) => {
       const asking = askingOf(request, request.body);
-      const { user = asking.caller.userId, permission, scope = everywhere } = request.body;
+      const { user = asking.caller.userId, permission, scope = everywhere, at } = request.body;
+      const question = { user, permission, scope };
+      if (at !== undefined)
+        return past.authorizeAll(asking, at, [question]).then(({ answers, ...then }) => {
+          sendText(reply, `{${answers.map(membersOf)},${momentOf(then)}}`);
+        });
       const send = ({ answer, revision }: Authorized): void =>
         void sendText(reply, `{${membersOf(answer)},"revision":"${revision}"}`);
-      const authorized = accessCheck.authorize(asking, { user, permission, scope });
+      const authorized = accessCheck.authorize(asking, question);
       if (authorized instanceof Promise) return authorized.then(send);
       send(authorized);
     },
@@ -52,14 +58,18 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
     },
     handler: async (request, reply) => {
       const asking = askingOf(request, request.body);
-      const { user = asking.caller.userId, scope = everywhere, checks } = request.body;
+      const { user = asking.caller.userId, scope = everywhere, checks, at } = request.body;
       const questions = checks.map((check) => ({
         user: check.user ?? user,
         permission: check.permission,
         scope: check.scope ?? scope,
       }));
+      if (at !== undefined) {
+        const { answers, ...then } = await past.authorizeAll(asking, at, questions);
+        return sendText(reply, `{"results":[${answers.map(objectOf)}],${momentOf(then)}}`);
+      }
       const { answers, revision } = await accessCheck.authorizeAll(asking, questions);
-      const results = answers.map((answer) => `{${membersOf(answer)}}`).join(',');
+      const results = answers.map(objectOf).join(',');
       return sendText(reply, `{"results":[${results}],"revision":"${revision}"}`);
     },
   });
@@ -69,6 +79,14 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
 function membersOf({ permission, decision }: Answer): string {
   const said = `"allowed":${decision.allowed},"permission":"${permission}"`;
   return decision.allowed ? said : `${said},"reason":"${decision.reason}"`;
+}
+
+function objectOf(answer: Answer): string {
+  return `{${membersOf(answer)}}`;
+}
+
+function momentOf({ revision, at }: PastAnswer): string {
+  return `"revision":"${revision}","at":"${new Date(at).toISOString()}"`;
 }
 
 function sendText(reply: FastifyReply, text: string): FastifyReply {

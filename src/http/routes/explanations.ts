@@ -25,8 +25,9 @@ export const explanationRoutes: FastifyPluginAsyncZodOpenApi<{ explanations: Exp
     },
     handler: async (request) => {
       const { user } = request.params;
-      const { permission, scope } = request.query;
-      const explained = await explanations.of(askingOf(request, request.query), user, permission, scope);
+      const { permission, scope, at } = request.query;
+      const about = { user, permission, scope };
+      const explained = await explanations.of(askingOf(request, request.query), about, at);
       const { decision, changesAt, paths, exceptions, nearest, revision } = explained;
       return {
         user,
@@ -40,6 +41,7 @@ export const explanationRoutes: FastifyPluginAsyncZodOpenApi<{ explanations: Exp
         exceptionsLeftOut: exceptions.leftOut,
         ...(nearest && { nearestRoles: nearest.shown, nearestRolesLeftOut: nearest.leftOut }),
         revision,
+        ...(explained.at !== undefined && { at: explained.at }),
       };
     },
   });

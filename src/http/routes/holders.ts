@@ -1,6 +1,7 @@
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { everywhere } from '../../domain/scopes.ts';
 import type { Holders } from '../../services/decisions/holders.ts';
+import type { PastHolders } from '../../services/decisions/past-holders.ts';
 import type { Grants } from '../../services/grants.ts';
 import { callersWith } from '../access.ts';
 import { callOf } from '../call.ts';
@@ -10,10 +11,11 @@ import { permissionUsersAnswer, permissionUsersQuery, roleUsersQuery } from '../
 import { permissionParams, roleParams } from '../schemas/requests.ts';
 
 /** Who has a permission or a role: the other way round than a check. */
-export const holderRoutes: FastifyPluginAsyncZodOpenApi<{ holders: Holders; grants: Grants }> = async (
-  app,
-  { holders, grants },
-) => {
+export const holderRoutes: FastifyPluginAsyncZodOpenApi<{
+  holders: Holders;
+  pastHolders: PastHolders;
+  grants: Grants;
+}> = async (app, { holders, pastHolders, grants }) => {
   app.route({
     method: 'GET',
     url: '/permissions/:permission/users',
@@ -27,8 +29,11 @@ export const holderRoutes: FastifyPluginAsyncZodOpenApi<{ holders: Holders; gran
       response: { 200: permissionUsersAnswer, ...refusals(404) },
     },
     handler: (request) => {
-      const { scope, ...page } = request.query;
-      return holders.ofPermission(callOf(request), request.params.permission, scope, page);
+      const { scope, at, ...page } = request.query;
+      const { permission } = request.params;
+      return at === undefined
+        ? holders.ofPermission(callOf(request), permission, scope, page)
+        : pastHolders.ofPermission(callOf(request), at, permission, scope, page);
     },
   });
 

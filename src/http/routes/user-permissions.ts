@@ -6,6 +6,7 @@ import {
   aboutOthers,
   type UserPermissions,
 } from '../../services/decisions/access-check.ts';
+import type { Past, PastAnswer } from '../../services/decisions/past.ts';
 import { aboutOthersWith, anyCaller } from '../access.ts';
 import { askingOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
@@ -19,10 +20,10 @@ import {
 import { userParams } from '../schemas/requests.ts';
 
 /** What a user may do, for frontends: whole, never paginated, and cheap to ask for again. */
-export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: AccessCheck }> = async (
-  app,
-  { accessCheck },
-) => {
+export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
+  accessCheck: AccessCheck;
+  past: Past;
+}> = async (app, { accessCheck, past }) => {
   const unchanged = { 304: { description: 'Not modified since the answer with this ETag' } };
 
   app.route({
@@ -39,8 +40,10 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
     },
     handler: async (request, reply) => {
       const asking = askingOf(request, request.query);
-      const found = await accessCheck.permissionsOf(asking, request.params.user, request.query.scope);
-      return sendPage(request, reply, found);
+      const { user } = request.params;
+      const { scope, at } = request.query;
+      if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, user, scope));
+      return sendPage(request, reply, await accessCheck.permissionsOf(asking, user, scope));
     },
   });
 
@@ -57,11 +60,10 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
     },
     handler: async (request, reply) => {
       const asking = askingOf(request, request.query);
-      return sendPage(
-        request,
-        reply,
-        await accessCheck.permissionsOf(asking, asking.caller.userId, request.query.scope),
-      );
+      const { userId } = asking.caller;
+      const { scope, at } = request.query;
+      if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, userId, scope));
+      return sendPage(request, reply, await accessCheck.permissionsOf(asking, userId, scope));
     },
   });
 
@@ -102,6 +104,8 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: A
   });
 };
 
+const jsonType = 'application/json; charset=utf-8';
+
 /** An answer as it goes out but for its revision, and its tag. */
 interface Page {
   readonly tag: string;
@@ -134,7 +138,17 @@ function sendPage(
     .header('rolecall-revision', revision)
     .header('cache-control', 'private, no-cache');
   if (knows(request.headers['if-none-match'], tag)) return reply.code(304).send();
-  return reply.type('application/json; charset=utf-8').send(`${text},"revision":"${revision}"}`);
+  return reply.type(jsonType).send(`${text},"revision":"${revision}"}`);
+}
+
+/** What was so once stays so, but for names that are erased: asked for seldom, it has no tag. */
+function sendPast(
+  reply: FastifyReply,
+  { permissions, revision, at }: PastAnswer & { permissions: UserPermissions },
+): FastifyReply {
+  const then = { revision, at: new Date(at).toISOString() };
+  reply.header('rolecall-revision', revision).header('cache-control', 'private, no-cache');
+  return reply.type(jsonType).send(JSON.stringify({ ...permissionsState.parse(permissions), ...then }));
 }
 
 /** Weak comparison of a tag with those of an `If-None-Match` header. */

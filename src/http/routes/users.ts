@@ -11,6 +11,7 @@ import {
   userAnswer,
   userCreated,
   userDeleted,
+  userErased,
   userList,
   usersQuery,
   userWritten,
@@ -104,6 +105,25 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
     handler: async (request, reply) => {
       const call = callOf(request);
       const written = await users.remove(call, request.params.user);
+      return sendWritten(reply, call, written, written.value);
+    },
+  });
+
+  app.route({
+    method: 'POST',
+    url: '/users/:user/erase',
+    config: callersWith('rolecall_erase_users'),
+    schema: {
+      operationId: 'eraseUser',
+      summary: 'Delete a user, or one deleted before, and all that is personal of them, for good',
+      tags,
+      params: userParams,
+      querystring: writeOnly,
+      response: { 200: userErased, ...refusals(404, 409, 422) },
+    },
+    handler: async (request, reply) => {
+      const call = callOf(request);
+      const written = await users.erase(call, request.params.user);
       return sendWritten(reply, call, written, written.value);
     },
   });

@@ -1,12 +1,19 @@
 import { z } from 'zod';
 import { problemSchema } from '../problem.ts';
-import { listOf, revisionOut } from './primitives.ts';
+import { listOf, revisionOut, timeOut } from './primitives.ts';
 
 /** What the answer to every write carries besides what it made. */
 export const writtenMembers = {
   revision: revisionOut,
   changed: z.boolean().meta({ description: 'false if everything was so already' }),
   dryRun: z.literal(true).optional().meta({ description: 'Only when nothing was kept' }),
+};
+
+/** What an answer about the past carries besides. */
+export const pastMembers = {
+  at: timeOut
+    .optional()
+    .meta({ description: 'Only of the past: the time at which starts and ends were judged' }),
 };
 
 export function page<Item extends z.ZodType>(item: Item) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { pastMembers } from './answers.ts';
 import {
   bodyMeta,
   listOf,
@@ -10,7 +11,7 @@ import {
   timeOut,
   userId,
 } from './primitives.ts';
-import { freshness, scopeQuery } from './requests.ts';
+import { freshness, past, scopeQuery } from './requests.ts';
 
 export const denyReason = z
   .enum(['unknown_permission', 'unknown_user', 'inactive_user', 'denied_by_exception', 'not_granted'])
@@ -28,6 +29,7 @@ export const authorizeBody = z
     permission,
     scope: scope.optional(),
     ...freshness,
+    ...past,
   })
   .meta(
     bodyMeta('AuthorizeRequest', {
@@ -37,7 +39,7 @@ export const authorizeBody = z
     }),
   );
 
-export const authorizeAnswer = z.object({ ...decision, revision: revisionOut }).meta({
+export const authorizeAnswer = z.object({ ...decision, revision: revisionOut, ...pastMembers }).meta({
   id: 'AuthorizeAnswer',
   examples: [{ allowed: true, permission: 'customers_change_customer', revision: '0f3a9c51d2e7-42' }],
 });
@@ -51,6 +53,7 @@ export const batchBody = z
       .min(1)
       .max(1_000),
     ...freshness,
+    ...past,
   })
   .meta(
     bodyMeta('AuthorizeBatchRequest', {
@@ -60,10 +63,10 @@ export const batchBody = z
   );
 
 export const batchAnswer = z
-  .object({ results: listOf(z.object(decision)), revision: revisionOut })
+  .object({ results: listOf(z.object(decision)), revision: revisionOut, ...pastMembers })
   .meta({ id: 'AuthorizeBatchAnswer' });
 
-export const permissionsQuery = z.strictObject({ ...scopeQuery, ...freshness });
+export const permissionsQuery = z.strictObject({ ...scopeQuery, ...freshness, ...past });
 
 /** What the tag of an answer is made of: all but the revision. */
 export const permissionsState = z.object({
@@ -75,7 +78,7 @@ export const permissionsState = z.object({
 });
 
 export const permissionsAnswer = permissionsState
-  .extend({ revision: revisionOut })
+  .extend({ revision: revisionOut, ...pastMembers })
   .meta({ id: 'UserPermissions' });
 
 export const scopesQuery = z.strictObject({

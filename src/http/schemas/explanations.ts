@@ -1,9 +1,10 @@
 import { z } from 'zod';
+import { pastMembers } from './answers.ts';
 import { denyReason } from './decisions.ts';
 import { listOf, permission, revisionOut, slug, timeOut } from './primitives.ts';
-import { freshness, scopeQuery } from './requests.ts';
+import { freshness, past, scopeQuery } from './requests.ts';
 
-export const explanationQuery = z.strictObject({ permission, ...scopeQuery, ...freshness });
+export const explanationQuery = z.strictObject({ permission, ...scopeQuery, ...freshness, ...past });
 
 const state = z
   .enum(['in_force', 'not_started', 'expired'])
@@ -75,6 +76,7 @@ export const explanationAnswer = z
     }),
     nearestRolesLeftOut: leftOut.optional(),
     revision: revisionOut,
+    ...pastMembers,
   })
   .meta({
     id: 'Explanation',

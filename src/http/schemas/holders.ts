@@ -1,9 +1,9 @@
 import { z } from 'zod';
-import { page } from './answers.ts';
+import { page, pastMembers } from './answers.ts';
 import { listOf, revisionOut, scope, timeOut } from './primitives.ts';
-import { pageQuery, scopeQuery } from './requests.ts';
+import { pageQuery, past, scopeQuery } from './requests.ts';
 
-export const permissionUsersQuery = z.strictObject({ ...scopeQuery, ...pageQuery });
+export const permissionUsersQuery = z.strictObject({ ...scopeQuery, ...past, ...pageQuery });
 
 export const roleUsersQuery = z.strictObject({
   ...pageQuery,
@@ -19,7 +19,7 @@ export const roleUsersQuery = z.strictObject({
 
 const holder = z
   .object({
-    user: z.string(),
+    user: z.string().nullable().meta({ description: 'Null only of the past, for somebody erased since' }),
     via: listOf(
       z.object({
         role: z
@@ -35,7 +35,7 @@ const holder = z
   .meta({ id: 'PermissionHolder' });
 
 export const permissionUsersAnswer = page(holder)
-  .extend({ revision: revisionOut })
+  .extend({ revision: revisionOut, ...pastMembers })
   .meta({
     id: 'PermissionHolderPage',
     description:

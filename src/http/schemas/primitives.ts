@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Parsed, parseRoleKey, parseScope, parseUserId } from '../../domain/ids.ts';
+import { parseMoment } from '../../domain/moments.ts';
 import { parsePermissionReference, parseRegistrableName } from '../../domain/permissions.ts';
 import { parseEmail } from '../../domain/users.ts';
 
@@ -38,6 +39,12 @@ export const revision = z
     description: 'A revision that an earlier answer gave',
     examples: ['0f3a9c51d2e7-42'],
   });
+
+export const moment = parsedBy(parseMoment).meta({
+  description:
+    'As it was then: after the last change up to this time, or after this revision and at its time; not in the future',
+  examples: ['2027-01-31T12:00:00Z'],
+});
 
 const lastInstant = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
 

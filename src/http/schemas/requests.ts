@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { permission, revision, roleKey, scope, userId } from './primitives.ts';
+import { moment, permission, revision, roleKey, scope, userId } from './primitives.ts';
 
 /** Query members that every mutating route takes. */
 const writeQuery = {
@@ -17,6 +17,9 @@ export const freshness = {
   }),
   atLeast: revision.optional().meta({ description: 'Never answer from before this revision' }),
 };
+
+/** Query members and body members of what can be asked about the past. */
+export const past = { at: moment.optional() };
 
 /** Query members of every list. */
 export const pageQuery = {

@@ -50,3 +50,11 @@ export const userCreated = z
   })
   .meta({ id: 'UserCreated' });
 export const userDeleted = z.object({ user: z.string(), ...writtenMembers }).meta({ id: 'UserDeleted' });
+
+export const userErased = z
+  .object({
+    users: z.int().meta({ description: 'How many had the id, one after the other' }),
+    values: z.int().meta({ description: 'Personal values that were deleted from beside the record' }),
+    ...writtenMembers,
+  })
+  .meta({ id: 'UserErased' });

@@ -66,6 +66,8 @@ export interface AccessCheck {
    * of oneself all. Throws `unknown_user`.
    */
   scopesOf(asking: Asking, user: UserId, permission: PermissionSlug | null): Promise<UserScopes>;
+  /** Throws `unauthenticated` unless the caller's credential still stands. */
+  requireValid(asking: Asking): Promise<void>;
   /**
    * Throws `forbidden` unless the caller may use a route that needs this permission in this scope, or with null in any.
    * Resolves to where the caller has it.
@@ -147,6 +149,10 @@ export function openAccessCheck({
       });
       const access = found.at(view.snapshot.catalogue, view.now);
       return { user, permission, ...commonSight(scopesOf(access, permission), sight), revision };
+    },
+
+    async requireValid(asking) {
+      await views.of(asking, [asking.caller.userId]);
     },
 
     async requireOf(asking, permission, scope) {

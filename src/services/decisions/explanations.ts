@@ -1,3 +1,4 @@
+import type { Catalogue } from '../../domain/decision/catalogue.ts';
 import {
   type Explanation,
   explain,
@@ -9,15 +10,18 @@ import {
 import type { NearestRole } from '../../domain/decision/nearest-roles.ts';
 import { RolecallError } from '../../domain/errors.ts';
 import type { Exception, Grant } from '../../domain/grants.ts';
-import type { PermissionSlug, RoleKey, Scope, UserId } from '../../domain/ids.ts';
+import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
-import { formatRevision } from '../../domain/revisions.ts';
-import { scopesCovering } from '../../domain/scopes.ts';
+import type { AskedMoment } from '../../domain/moments.ts';
+import { formatRevision, type Revision } from '../../domain/revisions.ts';
+import { covers, scopesCovering } from '../../domain/scopes.ts';
 import { type Sight, sees, seesNothing } from '../../domain/sight.ts';
-import { loadExplanationRows } from '../../storage/read-models/explanation-rows.ts';
+import type { ReadHandle } from '../../storage/database.ts';
+import { type ExplanationRows, loadExplanationRows } from '../../storage/read-models/explanation-rows.ts';
 import { readMoment } from '../../storage/read-models/moment.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import type { AccessCheck, Asking } from './access-check.ts';
+import { isOwn, type Past } from './past.ts';
 
 interface ShownLink {
   readonly role: RoleKey;
@@ -39,6 +43,8 @@ export interface Explained extends Pick<Explanation, 'decision' | 'changesAt'> {
   readonly exceptions: Shortened<ShownException>;
   readonly nearest?: Shortened<NearestRole>;
   readonly revision: string;
+  /** Only of the past: the instant at which starts and ends were judged. */
+  readonly at?: Instant;
 }
 
 export interface Explanations {
@@ -47,13 +53,34 @@ export interface Explanations {
    * sees what lies where they may, and how much more there is. Anybody may ask about themselves, and sees what they have and until when: not who gave it and why,
    * nor origins, nor roles that they do not have. Throws `unknown_user`, and `forbidden` about others.
    */
-  of(asking: Asking, user: UserId, permission: PermissionSlug, scope: Scope): Promise<Explained>;
+  of(asking: Asking, about: About, at?: AskedMoment): Promise<Explained>;
+}
+
+/** What an explanation is about. */
+interface About {
+  readonly user: UserId;
+  readonly permission: PermissionSlug;
+  readonly scope: Scope;
+}
+
+/** What it is computed from, now or then. */
+interface Basis {
+  readonly revision: Revision;
+  readonly at: Instant;
+  readonly catalogue: Catalogue;
+  readonly rows: ExplanationRows;
+  /** Whether the caller's id was somebody else's then. */
+  readonly isStranger?: boolean;
 }
 
 /** What it needs to see everything that a decision rests on. */
 export const seeWhy = 'rolecall_read_users' satisfies BuiltinPermission;
 
-export function openExplanations(transactions: Transactions, accessCheck: AccessCheck): Explanations {
+export function openExplanations(
+  transactions: Transactions,
+  accessCheck: AccessCheck,
+  past: Past,
+): Explanations {
   /** Where the caller may know why; about others, at least in the scope asked about. */
   async function sightInto(asking: Asking, user: UserId, scope: Scope): Promise<Sight> {
     try {
@@ -65,19 +92,45 @@ export function openExplanations(transactions: Transactions, accessCheck: Access
     }
   }
 
+  async function now(handle: ReadHandle, { user, permission, scope }: About): Promise<Basis> {
+    const moment = await readMoment(handle.sql);
+    const catalogue = await transactions.catalogueAt(handle, moment);
+    const rows = await loadExplanationRows(handle.sql, user, permission, scopesCovering(scope));
+    return { revision: moment.revision, at: moment.now, catalogue, rows };
+  }
+
+  async function then(
+    handle: ReadHandle,
+    asked: AskedMoment,
+    { user, permission, scope }: About,
+    { caller }: Asking,
+  ): Promise<Basis> {
+    const moment = await past.then(handle, asked);
+    const found = (await past.usersNamed(handle, moment, [user])).get(user);
+    const { includes, edges } = moment.rows;
+    const access = found && {
+      ...found.access,
+      grants: found.access.grants.filter((grant) => covers(grant.scope, scope)),
+    };
+    const rows = { user: access, includes, edges: edges.filter((edge) => edge.permission === permission) };
+    return { ...moment, rows, isStranger: user === caller.userId && !isOwn(caller, user, found) };
+  }
+
   return {
-    async of(asking, user, permission, scope) {
+    async of(asking, about, at) {
+      const { user, permission, scope } = about;
       const sight = await sightInto(asking, user, scope);
-      return transactions.read(asking.deadline, async (handle) => {
-        const moment = await readMoment(handle.sql);
-        const catalogue = await transactions.catalogueAt(handle, moment);
-        const rows = await loadExplanationRows(handle.sql, user, permission, scopesCovering(scope));
-        if (!rows.user) throw new RolecallError('unknown_user', 'there is no user with this id');
-        const question = { permission, scope, at: moment.now };
-        const explanation = explain(catalogue, rows.user, rows, question);
-        const shown = asSeen(explanation, sight, user === asking.caller.userId);
-        return { ...shown, revision: formatRevision(moment.revision) };
-      });
+      const basis = await transactions.read(asking.deadline, (handle) =>
+        at === undefined ? now(handle, about) : then(handle, at, about, asking),
+      );
+      const { rows, catalogue, revision, isStranger = false } = basis;
+      // Somebody else had the caller's id then: they are no business of the caller's own.
+      if (isStranger) await accessCheck.requireOf(asking, seeWhy, scope);
+      if (!rows.user) throw new RolecallError('unknown_user', 'there is no user with this id');
+      const explanation = explain(catalogue, rows.user, rows, { permission, scope, at: basis.at });
+      const shown = asSeen(explanation, sight, user === asking.caller.userId && !isStranger);
+      const asked = at === undefined ? {} : { at: basis.at };
+      return { ...shown, ...asked, revision: formatRevision(revision) };
     },
   };
 }

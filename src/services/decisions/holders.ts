@@ -1,11 +1,12 @@
+import type { Catalogue } from '../../domain/decision/catalogue.ts';
 import { decide } from '../../domain/decision/decide.ts';
-import { givingGrants } from '../../domain/decision/explain.ts';
-import { compileAccess } from '../../domain/decision/user-access.ts';
+import { givingGrants, type Question } from '../../domain/decision/explain.ts';
+import { compileAccess, type UserAccess } from '../../domain/decision/user-access.ts';
 import { inForce } from '../../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../../domain/ids.ts';
 import { formatRevision } from '../../domain/revisions.ts';
-import { scopesCovering } from '../../domain/scopes.ts';
-import { sees } from '../../domain/sight.ts';
+import { covers, scopesCovering } from '../../domain/scopes.ts';
+import { type Sight, sees } from '../../domain/sight.ts';
 import type { Cursors, Page, PageRequest } from '../../storage/pagination.ts';
 import {
   type CandidateRow,
@@ -73,15 +74,9 @@ export function openHolders(transactions: Transactions, cursors: Cursors): Holde
           },
           positionOf: ({ pk }) => String(pk),
           keep({ id, access }) {
-            const compiled = compileAccess(catalogue, access, moment.now);
-            if (!decide(catalogue, compiled, permission, scope).allowed) return undefined;
-            const grants = givingGrants(catalogue, access.grants, permission, scope);
-            const allows = access.exceptions.filter((exception) => exception.effect === 'allow');
-            const via = [...grants, ...allows.map((exception) => ({ role: null, ...exception }))]
-              .filter((held) => inForce(held, moment.now))
-              .map(({ role, scope: at, expiresAt }) => ({ role, scope: at, expiresAt }));
-            const shown = via.filter((held) => sees(call.sight, held.scope)).slice(0, mostVia);
-            return { user: id, via: shown, viaLeftOut: via.length - shown.length };
+            const question = { permission, scope, at: moment.now };
+            const holding = holdingOf(catalogue, access, question, call.sight);
+            return holding && { user: id, ...holding };
           },
         });
         return { ...found, revision: formatRevision(moment.revision) };
@@ -106,4 +101,24 @@ export function openHolders(transactions: Transactions, cursors: Cursors): Holde
         });
       }),
   };
+}
+
+/** Through what somebody holds a permission, as far as it is seen; undefined if they do not. */
+export function holdingOf(
+  catalogue: Catalogue,
+  access: UserAccess,
+  { permission, scope, at }: Question,
+  sight: Sight,
+): Pick<Holder, 'via' | 'viaLeftOut'> | undefined {
+  if (!decide(catalogue, compileAccess(catalogue, access, at), permission, scope).allowed) return undefined;
+  const grants = givingGrants(catalogue, access.grants, permission, scope);
+  const allows = access.exceptions.filter(
+    (exception) =>
+      exception.effect === 'allow' && exception.permission === permission && covers(exception.scope, scope),
+  );
+  const via = [...grants, ...allows.map((exception) => ({ role: null, ...exception }))]
+    .filter((held) => inForce(held, at))
+    .map(({ role, scope: place, expiresAt }) => ({ role, scope: place, expiresAt }));
+  const shown = via.filter((held) => sees(sight, held.scope)).slice(0, mostVia);
+  return { via: shown, viaLeftOut: via.length - shown.length };
 }

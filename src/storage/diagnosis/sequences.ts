@@ -22,7 +22,7 @@ export async function checkSequences(sql: postgres.TransactionSql): Promise<read
       has_table_privilege(t.oid, 'select') and has_schema_privilege(t.relnamespace, 'usage')
         and has_sequence_privilege(s.oid, 'usage, select')
         and exists (select from pg_index where indrelid = t.oid and indkey[0] = a.attnum and indisvalid) as readable,
-      pg_sequence_last_value(s.oid)::text as last
+      case when has_sequence_privilege(s.oid, 'usage, select') then pg_sequence_last_value(s.oid)::text end as last
     from pg_sequence join pg_class as s on s.oid = seqrelid
     join pg_depend as d on d.objid = s.oid and d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass
       and d.deptype in ('a', 'i')

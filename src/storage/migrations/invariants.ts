@@ -1,5 +1,5 @@
+import { verifyChain } from '../chain.ts';
 import type { Sql } from '../database.ts';
-import { verifyChain } from '../journal.ts';
 
 /** Something that the rows should never say, in a sentence. */
 export type Breach = string;

@@ -63,6 +63,12 @@ export function pendingSteps(steps: readonly Step[], ledger: readonly LedgerRow[
   return steps.filter((step) => !done.has(step.name));
 }
 
+/** The ledger without what a newer release of Rolecall added after all that this one knows. */
+export function withoutNewer(steps: readonly Step[], ledger: readonly LedgerRow[]): readonly LedgerRow[] {
+  const newest = steps.at(-1)?.position ?? -1;
+  return ledger.filter(({ position }) => position <= newest);
+}
+
 function faultsOf(row: LedgerRow, steps: readonly Step[]): string[] {
   const step = steps.find((candidate) => candidate.name === row.name);
   if (!step)

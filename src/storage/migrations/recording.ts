@@ -1,14 +1,9 @@
 import { RolecallError } from '../../domain/errors.ts';
 import { type Json, sealEntry } from '../../domain/journal-entries.ts';
+import { isSealedWith } from '../chain.ts';
 import type { Sql } from '../database.ts';
 import { insertEpoch } from '../epochs.ts';
-import {
-  appendJournal,
-  isSealedWith,
-  type LockedRevision,
-  lockRevision,
-  revisionChannel,
-} from '../journal.ts';
+import { appendJournal, type LockedRevision, lockRevision, revisionChannel } from '../journal.ts';
 
 /** Puts what was done into the journal as the next revision, once. Does nothing where nobody has written yet. */
 export type Recorder = (done: { readonly [member: string]: Json }) => Promise<void>;

@@ -1,5 +1,5 @@
 import { RolecallError } from '../../domain/errors.ts';
-import { isSealedWith } from '../journal.ts';
+import { isSealedWith } from '../chain.ts';
 import { describeCatalog } from './catalog.ts';
 import { type Drift, findDrift } from './drift.ts';
 import { findBreaches } from './invariants.ts';

@@ -23,7 +23,7 @@ export interface CandidateRow {
  * Users with a grant of one of the roles, or an allowing exception, in the order in which they were made. Each role in
  * each scope is read in that order from its index, no further than the limit, so that a page costs the same however
  * many hold the role and however many users there are. The planner is not told the limit: where it expects fewer rows,
- * it would read all of them and sort.
+ * it would read all of them and sort; and where it expects more, all users, but that each is looked up (`offset 0`).
  */
 export async function candidatesFor(
   sql: Sql,
@@ -57,7 +57,8 @@ export async function candidatesFor(
           'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000)), '[]')
         from asked join rolecall.user_permissions on permission_pk = asked.pk and user_permissions.user_pk = users.pk
         where scope = any(${[...scopes]}::text[])) as exceptions
-    from candidates join rolecall.users on users.pk = candidates.user_pk
+    from candidates cross join lateral (
+      select pk, id, active from rolecall.users where users.pk = candidates.user_pk offset 0) as users
     order by users.pk`;
   return rows.map(({ pk, id, ...access }) => ({ pk, id, access }));
 }

@@ -8,11 +8,15 @@ export type KitRole = (typeof kitRoles)[number];
 const everyRow = ['select', 'insert', 'update', 'delete'];
 /** The journal only grows, whoever writes it. */
 const growing = ['select', 'insert'];
+/** What is written once, as it is, and may have to go. */
+const unaltered = ['select', 'insert', 'delete'];
 
 /** What the service may do with a table where that is not everything. */
 const ofService: Readonly<Record<string, readonly string[]>> = {
   journal: growing,
   epochs: growing,
+  personal: unaltered,
+  denials: unaltered,
   revision: ['select', 'update'],
   migrations: ['select'],
 };

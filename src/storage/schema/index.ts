@@ -2,6 +2,7 @@
 
 export * from './api-keys.ts';
 export { rolecall } from './columns.ts';
+export * from './denials.ts';
 export * from './epochs.ts';
 export * from './idempotency.ts';
 export * from './identities.ts';

@@ -31,6 +31,10 @@ export const journal = rolecall.table(
     index('journal_role_pk_index').on(table.rolePk, table.revision),
     index('journal_permission_pk_index').on(table.permissionPk, table.revision),
     index('journal_actor_pk_index').on(table.actorPk, table.revision),
+    // To whom a role was ever given, or a permission by exception, place by place.
+    index('journal_gifts_index')
+      .on(table.kind, sql`(coalesce(role_pk, permission_pk))`, sql`(after ->> 'scope')`, table.userPk)
+      .where(sql`${table.kind} in ('grant_set', 'exception_set')`),
     check('journal_actor_known', sql`(${table.actorKind} = 'user') = (${table.actorPk} is not null)`),
     check('journal_actor_kind_known', sql`${table.actorKind} in ('user', 'operator', 'service')`),
     check('journal_hmac_length', sql`octet_length(${table.hmac}) = 32`),

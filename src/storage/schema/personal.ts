@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm';
 import { bigint, foreignKey, index, integer, primaryKey, text } from 'drizzle-orm/pg-core';
 import { bytes, exactText, keyOf, rolecall } from './columns.ts';
 import { journal } from './journal.ts';
@@ -22,5 +23,7 @@ export const personal = rolecall.table(
       foreignColumns: [journal.revision, journal.number],
     }).onDelete('restrict'),
     index('personal_user_pk_index').on(table.userPk),
+    // Who ever had an id.
+    index('personal_ids_index').on(table.value).where(sql`${table.field} = 'id'`),
   ],
 );

@@ -11,6 +11,7 @@ describe('the built-in layer', () => {
     expect(builtinLayer.id).toBe('builtin');
     expect(builtinLayer.permissions.map(({ slug }) => slug)).toEqual([
       'rolecall_check',
+      'rolecall_erase_users',
       'rolecall_escalate',
       'rolecall_grant_permissions',
       'rolecall_grant_roles',
@@ -19,6 +20,7 @@ describe('the built-in layer', () => {
       'rolecall_manage_roles',
       'rolecall_manage_settings',
       'rolecall_manage_users',
+      'rolecall_read_journal',
       'rolecall_read_keys',
       'rolecall_read_metrics',
       'rolecall_read_permissions',

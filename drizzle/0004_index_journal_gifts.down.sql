@@ -1,0 +1,2 @@
+-- rolecall: no transaction
+DROP INDEX CONCURRENTLY "rolecall"."journal_gifts_index";

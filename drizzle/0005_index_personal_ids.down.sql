@@ -1,0 +1,2 @@
+-- rolecall: no transaction
+DROP INDEX CONCURRENTLY "rolecall"."personal_ids_index";

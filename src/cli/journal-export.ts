@@ -1,0 +1,98 @@
+import { once } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { finished } from 'node:stream/promises';
+import { csvLine } from '../domain/csv.ts';
+import { RolecallError } from '../domain/errors.ts';
+import { parseMoment } from '../domain/moments.ts';
+import { shownEntry } from '../services/journal.ts';
+import type { Sql } from '../storage/database.ts';
+import { type JournalRow, journalRowsFrom, revisionAt } from '../storage/read-models/journal-rows.ts';
+
+export const exportFormats = ['ndjson', 'csv'] as const;
+export type ExportFormat = (typeof exportFormats)[number];
+
+export interface ExportOptions {
+  readonly format: ExportFormat;
+  readonly out?: string;
+  readonly from?: string;
+  readonly to?: string;
+}
+
+/** Writes the rows as they are read, no faster than they are taken. Needs one snapshot. Returns how many there were. */
+export async function exportJournal(
+  sql: Sql,
+  { format, out, from, to }: ExportOptions,
+  noteRows: (rows: number) => void,
+): Promise<number> {
+  const after = from === undefined ? 0 : await revisionBefore(sql, from);
+  const upTo = to === undefined ? Number.MAX_SAFE_INTEGER : await revisionAt(sql, timeIn(to));
+  const target = out === undefined ? process.stdout : createWriteStream(out, { flags: 'wx' });
+  const write = async (text: string) => {
+    if (!target.write(text)) await once(target, 'drain');
+  };
+  let rows = 0;
+  if (format === 'csv') await write(csvLine(columns));
+  for await (const batch of journalRowsFrom(sql, after, upTo)) {
+    await write(batch.map(format === 'csv' ? csvOf : ndjsonOf).join(''));
+    rows += batch.length;
+    noteRows(rows);
+  }
+  if (out !== undefined) {
+    target.end();
+    await finished(target);
+  }
+  return rows;
+}
+
+const columns = [
+  'revision',
+  'number',
+  'time',
+  'kind',
+  'actor_kind',
+  'actor',
+  'key',
+  'request_id',
+  'user',
+  'erased',
+  'before',
+  'after',
+  'personal',
+] as const;
+
+function csvOf(row: JournalRow): string {
+  const shown = shownEntry(row);
+  const text = (value: unknown) => (value === null ? null : JSON.stringify(value));
+  return csvLine([
+    shown.revision,
+    shown.number,
+    shown.time,
+    shown.kind,
+    shown.actor.kind,
+    shown.actor.user,
+    shown.actor.key,
+    shown.requestId,
+    shown.user,
+    String(shown.erased),
+    text(shown.before),
+    text(shown.after),
+    text(shown.personal),
+  ]);
+}
+
+function ndjsonOf(row: JournalRow): string {
+  return `${JSON.stringify(shownEntry(row))}\n`;
+}
+
+function timeIn(text: string): string {
+  const parsed = parseMoment(text);
+  if (parsed.ok && 'time' in parsed.value) return parsed.value.time;
+  throw new RolecallError('invalid_input', `"${text}" is no time: say it as 2027-01-31T12:00:00Z`);
+}
+
+async function revisionBefore(sql: Sql, from: string): Promise<number> {
+  const [row] = await sql<[{ time: string }]>`
+    select to_char((${timeIn(from)}::text::timestamptz - interval '1 microsecond') at time zone 'UTC',
+      'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time`;
+  return revisionAt(sql, row.time);
+}

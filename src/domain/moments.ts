@@ -1,0 +1,27 @@
+import type { Instant, Parsed } from './ids.ts';
+import { parseRevision, type Revision } from './revisions.ts';
+
+/** When something is asked about: at a revision, or at a time. */
+export type AskedMoment =
+  | { readonly revision: Revision }
+  /** UTC with as many digits as were said, and the same in whole milliseconds. */
+  | { readonly time: string; readonly instant: Instant };
+
+const timeForm = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)$/;
+
+const lastInstant = Date.UTC(9999, 11, 31, 23, 59, 59, 999);
+
+/** A revision that an earlier answer gave, or a time as RFC 3339 writes it, from 1970 on. */
+export function parseMoment(text: string): Parsed<AskedMoment> {
+  const revision = parseRevision(text);
+  if (revision.ok) return { ok: true, value: { revision: revision.value } };
+  const instant = timeForm.test(text) ? Date.parse(text) : Number.NaN;
+  // A day that its month does not have would be taken for one of the next.
+  const isDay = new Date(`${text.slice(0, 10)}T00:00:00Z`).toJSON()?.startsWith(text.slice(0, 10)) ?? false;
+  if (!(instant >= 0 && instant <= lastInstant) || !isDay)
+    return {
+      ok: false,
+      why: 'a moment is a revision that an answer gave, or a time as 2027-01-31T12:00:00Z',
+    };
+  return { ok: true, value: { time: text, instant } };
+}

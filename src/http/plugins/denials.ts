@@ -1,0 +1,48 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { ErrorCode, RolecallError } from '../../domain/errors.ts';
+import type { Denials } from '../../services/denials.ts';
+import { accessOf } from '../access.ts';
+import { stateOf } from '../call.ts';
+
+/** What is said to somebody who may not do what they tried. */
+const refusals: readonly ErrorCode[] = [
+  'unauthenticated',
+  'forbidden',
+  'exceeds_own_access',
+  'last_administrator',
+];
+
+/** Notes attempts at administration that were refused, once they were answered. Asking what one may not know is none. */
+export function addDenials(app: FastifyInstance, { denials }: { denials: Denials }): void {
+  const refused = new WeakMap<FastifyRequest, ErrorCode>();
+
+  app.addHook('onError', (request, _reply, error, done) => {
+    const { code } = error as RolecallError;
+    const access = accessOf(request.routeOptions.config);
+    const isAdministration = access?.who === 'callers with' && !access.aboutOthers;
+    if (isAdministration && refusals.includes(code)) refused.set(request, code);
+    done();
+  });
+
+  app.addHook('onResponse', (request, _reply, done) => {
+    const code = refused.get(request);
+    if (code !== undefined) denials.note({ code, ...attemptOf(request) });
+    done();
+  });
+}
+
+function attemptOf(request: FastifyRequest) {
+  const { url = 'none' } = request.routeOptions;
+  const { principal: caller } = stateOf(request);
+  const attempt = {
+    caller,
+    requestId: request.id,
+    method: request.method,
+    route: url.replace(/:(\w+)/g, '{$1}'),
+  };
+  // What somebody unknown sent was not looked at.
+  if (!caller) return { ...attempt, subject: null, target: null, scope: null };
+  const { user = null, ...others } = request.params as Record<string, string>;
+  const { scope = null } = request.query as { scope?: string };
+  return { ...attempt, subject: user, target: Object.values(others).join(' ') || null, scope };
+}

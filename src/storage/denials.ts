@@ -1,0 +1,62 @@
+import type { Sql } from './database.ts';
+
+/** An attempt at administration that was refused, `times` over within a moment. */
+export interface Denial {
+  /** How long ago it was. */
+  readonly ageMs: number;
+  readonly actorPk: number | null;
+  readonly credentialPk: number | null;
+  readonly requestId: string;
+  readonly method: string;
+  /** The route's pattern. */
+  readonly route: string;
+  readonly code: string;
+  /** Whom it was about. */
+  readonly subject: string | null;
+  /** What else the path named. */
+  readonly target: string | null;
+  readonly scope: string | null;
+  readonly times: number;
+}
+
+export interface DenialRow extends Omit<Denial, 'ageMs' | 'actorPk' | 'credentialPk'> {
+  readonly pk: number;
+  readonly time: number;
+  readonly actor: string | null;
+  readonly key: string | null;
+}
+
+/** The newest so many are kept. */
+const mostDenials = 100_000;
+
+/** Adds some, and lets as many of the oldest go as are too many. */
+export async function insertDenials(sql: Sql, denials: readonly Denial[]): Promise<void> {
+  await sql`
+    with added as (
+      insert into rolecall.denials (time, actor_pk, credential_pk, request_id, method, route, code, subject, target,
+        scope, times)
+      select clock_timestamp() - make_interval(secs => "ageMs" / 1000), "actorPk", "credentialPk", "requestId", method, route, code, subject, target,
+        scope, times
+      from jsonb_to_recordset(${JSON.stringify(denials)}::text::jsonb) as row ("ageMs" float8, "actorPk" bigint,
+        "credentialPk" bigint, "requestId" text, method text, route text, code text, subject text, target text,
+        scope text, times int)
+      returning pk
+    )
+    delete from rolecall.denials where pk <= (select max(pk) from added) - ${mostDenials}::int`;
+}
+
+/** Those before a position, newest first. */
+export async function denialsBefore(
+  sql: Sql,
+  before: number | null,
+  limit: number,
+): Promise<readonly DenialRow[]> {
+  return sql<DenialRow[]>`
+    select pk::float8 as pk, (extract(epoch from time) * 1000)::float8 as time, request_id as "requestId", method, route,
+      code, subject, target, scope, times,
+      coalesce((select id from rolecall.users where users.pk = actor_pk),
+        (select value from rolecall.personal where user_pk = actor_pk and field = 'id' limit 1)) as actor,
+      (select id from rolecall.api_keys where api_keys.pk = credential_pk) as key
+    from rolecall.denials where ${before}::bigint is null or pk < ${before}::bigint
+    order by pk desc limit ${limit}`;
+}

@@ -1,0 +1,62 @@
+import { RolecallError } from '../../domain/errors.ts';
+import type { Instant } from '../../domain/ids.ts';
+import type { AskedMoment } from '../../domain/moments.ts';
+import { type Epoch, placeRevision, type Revision } from '../../domain/revisions.ts';
+import type { Sql } from '../database.ts';
+import { revisionAt, revisionNumbered } from './journal-rows.ts';
+
+/** A moment of the past: the last revision that there was, and the instant at which starts and ends are judged. */
+export interface PastMoment {
+  readonly revision: Revision;
+  readonly at: Instant;
+}
+
+interface Head {
+  readonly revision: Revision;
+  readonly epochs: readonly Epoch[];
+  readonly now: Instant;
+}
+
+/**
+ * Where an asked moment lies: at a time, after the last revision whose time is not later; at a revision, at that
+ * revision's time. Throws `invalid_input` for what is still to come and for what was before the first revision,
+ * `invalid_revision` and `lost_history` for a revision that this history does not have.
+ */
+export async function placeMoment(sql: Sql, asked: AskedMoment): Promise<PastMoment> {
+  const [head] = await sql<[Head]>`
+    select json_build_object('epoch', epoch, 'value', value) as revision,
+      (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at, id)
+        from rolecall.epochs) as epochs,
+      floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now
+    from rolecall.revision`;
+  if ('revision' in asked) return atRevision(sql, asked.revision, head);
+  if (asked.instant > head.now) throw notPast('has not come yet');
+  const value = await revisionAt(sql, asked.time);
+  if (value === 0) throw notPast('was before the record begins');
+  return { revision: await revisionNumbered(sql, value), at: asked.instant };
+}
+
+async function atRevision(sql: Sql, asked: Revision, head: Head): Promise<PastMoment> {
+  const place = placeRevision(asked, head.revision, head.epochs);
+  if (place === 'foreign')
+    throw new RolecallError('invalid_revision', '`at` is no revision of this database');
+  if (place === 'lost' && asked.epoch === head.revision.epoch) throw notPast('has not come yet');
+  if (place === 'lost')
+    throw new RolecallError(
+      'lost_history',
+      'this database does not have that revision: history was lost in a restore or failover',
+    );
+  if (asked.value === 0) throw notPast('was before the record begins');
+  const [row] = await sql<{ at: Instant }[]>`
+    select floor(extract(epoch from time) * 1000)::float8 as at from rolecall.journal
+    where revision = ${asked.value} and number = 1`;
+  if (!row) throw new Error('the journal lacks a revision');
+  return { revision: asked, at: row.at };
+}
+
+function notPast(why: string): RolecallError {
+  const detail = `the moment ${why}`;
+  return new RolecallError('invalid_input', `\`at\`: ${detail}`, {
+    errors: [{ pointer: '/at', code: 'invalid_value', detail }],
+  });
+}

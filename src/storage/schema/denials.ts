@@ -1,0 +1,22 @@
+import { integer } from 'drizzle-orm/pg-core';
+import { exactText, instant, keyOf, pk, rolecall } from './columns.ts';
+
+/**
+ * Attempts at administration that were refused, the newest so many. No part of the journal: nothing changed. `subject`
+ * is the user whom it was about, by the id that the caller said, and is erased with them.
+ */
+export const denials = rolecall.table('denials', {
+  pk: pk(),
+  time: instant('time').notNull(),
+  actorPk: keyOf('actor_pk'),
+  credentialPk: keyOf('credential_pk'),
+  requestId: exactText('request_id').notNull(),
+  method: exactText().notNull(),
+  route: exactText().notNull(),
+  code: exactText().notNull(),
+  subject: exactText(),
+  target: exactText(),
+  scope: exactText(),
+  /** How often the same was refused within a moment. */
+  times: integer().notNull(),
+});
