@@ -16,7 +16,8 @@ import { type GrantBatches, openGrantBatches } from './services/grant-batches.ts
 import { type Grants, openGrants } from './services/grants.ts';
 import { type Health, openHealth } from './services/health.ts';
 import { type Journal, openJournal } from './services/journal.ts';
-import { type Matrix, openMatrix } from './services/matrix.ts';
+import { type Matrix, openMatrix } from './services/matrix/matrix.ts';
+import { type MatrixRecord, openMatrixRecord } from './services/matrix/record.ts';
 import { openPermissions, type Permissions } from './services/permissions.ts';
 import { openRoleEdges, type RoleEdgeService } from './services/role-edges.ts';
 import { openRoles, type Roles } from './services/roles.ts';
@@ -48,6 +49,7 @@ export interface Runtime {
   readonly journal: Journal;
   readonly denials: Denials;
   readonly matrix: Matrix;
+  readonly matrixRecord: MatrixRecord;
   readonly epochs: Epochs;
   readonly health: Health;
   readonly metrics: Metrics;
@@ -128,6 +130,7 @@ export async function openRuntime(
     journal: openJournal(transactions, cursors, journalKey),
     denials,
     matrix: openMatrix(transactions),
+    matrixRecord: openMatrixRecord(transactions),
     epochs: openEpochs(transactions),
     metrics,
     health: openHealth(database, steps, journalKey),

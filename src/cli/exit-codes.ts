@@ -9,6 +9,8 @@ export const exitCodes = {
   refused: 2,
   /** The database could not be reached in time; the same command may work later. */
   unavailable: 3,
+  /** There are differences, said only when asked for by `--exit-code`. */
+  changes: 4,
 } as const;
 
 export function exitCodeOf(error: unknown): number {

@@ -9,6 +9,11 @@ export interface OriginRow {
   readonly withheld: boolean;
 }
 
+/** Whether an edge or include counts, by all rows of it: at least one gives and none withholds. */
+export function stands(rows: readonly OriginRow[]): boolean {
+  return rows.some((row) => !row.withheld) && !rows.some((row) => row.withheld);
+}
+
 /** The API's own row before and after a change; undefined where there is none. */
 export interface ApiRowChange {
   readonly before: OriginRow | undefined;

@@ -22,6 +22,11 @@ export function slugOf(permission: PermissionName): PermissionSlug {
   return `${permission.resource}_${permission.action}` as PermissionSlug;
 }
 
+/** How people and files write a permission: `resource.action`. */
+export function nameOf({ resource, action }: PermissionName): string {
+  return `${resource}.${action}`;
+}
+
 /**
  * Reads a permission as a caller may write it: `resource.action`, `resource:action` or the slug. All three come to the
  * slug, which is opaque from then on. Whether it is registered is not asked here.

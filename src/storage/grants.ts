@@ -157,12 +157,3 @@ export async function endGrants(
   await handle.db.delete(userRoles).where(concerned);
   return rows as GrantRow[];
 }
-
-/** How many users hold the role directly. */
-export async function countHolders({ db }: ReadHandle, rolePk: number): Promise<number> {
-  const [row] = await db
-    .select({ holders: raw<number>`count(distinct ${userRoles.userPk})::int` })
-    .from(userRoles)
-    .where(eq(userRoles.rolePk, rolePk));
-  return row?.holders ?? 0;
-}

@@ -66,7 +66,11 @@ describe('a fresh database', () => {
     const first = await apply(shop);
     const rows = await journalRows();
     for (let round = 0; round < 9; round += 1)
-      expect(await apply(shop)).toEqual({ value: [], changed: false, revision: first.revision });
+      expect(await apply(shop)).toMatchObject({
+        value: { isEmpty: true, changes: [] },
+        changed: false,
+        revision: first.revision,
+      });
     expect(await journalRows()).toBe(rows);
   });
 
@@ -110,8 +114,10 @@ describe('a change of the file', () => {
       { slug: 'orders_pack_order', retired: false },
       { slug: 'orders_view_order', retired: false },
     ]);
-    expect(await sql`select is_system, declared_in from rolecall.roles where key = 'viewer'`).toEqual([
-      { is_system: false, declared_in: null },
+    // Nobody holds it, so a fresh database and this one have the same roles.
+    expect(await sql`select key from rolecall.roles order by key`).toEqual([
+      { key: 'admin' },
+      { key: 'loader' },
     ]);
     // Declared again, a retired permission comes back with the declared edges only (2.10).
     await apply(shop);
@@ -122,15 +128,26 @@ describe('a change of the file', () => {
     ]);
   });
 
-  test('a system role that people hold is not let go of', async () => {
+  test('a role that people hold is left to them, once somebody allowed what they lose', async () => {
     await apply(shop);
     const call = operatorCall(20_000);
     await runtime.users.create(call, { id: 'u' as UserId, email: null, active: true });
     const terms = { startsAt: null, expiresAt: null, reason: null };
     await runtime.grants.put(call, 'u' as UserId, 'viewer' as RoleKey, '' as Scope, terms);
     const without = small('  orders: { view_order: See }', '  loader: { name: Loader, description: Loads }');
-    await expect(apply(without)).rejects.toMatchObject({ code: 'role_in_use' });
+    await expect(apply(without)).rejects.toMatchObject({
+      code: 'loss_not_accepted',
+      message: expect.stringContaining('u would lose something'),
+    });
     expect(await edges()).toContain('viewer orders_view_order baseline f');
+    const { value } = await runtime.matrix.apply(call, [without], { allowLoss: true });
+    expect(value).toMatchObject({
+      losses: [{ user: 'u', scope: '', permissions: ['orders_view_order'] }],
+      leftRoles: [{ role: 'viewer', holders: 1 }],
+    });
+    expect(await sql`select is_system, declared_in from rolecall.roles where key = 'viewer'`).toEqual([
+      { is_system: false, declared_in: null },
+    ]);
   });
 
   test('what an admin gave and took over the API stays as they left it (2.8, 2.9)', async () => {

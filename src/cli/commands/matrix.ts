@@ -1,39 +1,87 @@
-import type { Command } from 'commander';
-import { loadConfig } from '../../config/config.ts';
-import { createLogger } from '../../observability/logger.ts';
-import { openRuntime } from '../../runtime.ts';
-import { operatorCall } from '../../services/call.ts';
-import { readMatrixFile, shippedBaseline } from '../matrix-files.ts';
+import { type Command, CommanderError, Option } from 'commander';
+import { describeTwins, nearTwins } from '../../domain/matrix/twins.ts';
+import type { Intent } from '../../services/matrix/matrix.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { readMatrix, readMatrixTexts, shippedBaseline } from '../matrix-files.ts';
+import { brief, describePlan, full } from '../matrix-report.ts';
+import { type ApplyOptions, acceptOption, operate, reviewAndApply } from '../matrix-review.ts';
 import { count, print, printJson } from '../output.ts';
+import { readPlanFile, writePlanFile } from '../plan-files.ts';
+import { addMatrixRecord } from './matrix-record.ts';
 
-/** A matrix may have thousands of edges; nothing else waits for this command but other writes. */
-const applyTimeoutMs = 60_000;
+interface PlanOptions {
+  readonly file: string;
+  readonly accept?: Intent['accept'];
+  readonly full?: true;
+  readonly out?: string;
+  readonly exitCode?: true;
+  readonly json?: true;
+}
+
+const fileOption = () =>
+  new Option('--file <path>', 'the baseline; layers are in the folder `layers` beside it').default(
+    shippedBaseline,
+  );
 
 export function addMatrix(program: Command): void {
   const matrix = program.command('matrix').description('roles and permissions as code');
 
   matrix
-    .command('apply')
-    .description('make the database say what the matrix file says, in one transaction')
-    .option('--file <path>', 'the baseline to apply', shippedBaseline)
+    .command('validate')
+    .description('check the files; needs no database')
+    .addOption(fileOption())
     .option('--json', 'print JSON')
-    .action(async ({ file, json }: { file: string; json?: boolean }) => {
-      const layer = await readMatrixFile(file);
-      const runtime = await openRuntime(
-        loadConfig(['database', 'journalKey']),
-        createLogger('warn', process.stderr),
-      );
-      try {
-        const { value, revision, changed } = await runtime.matrix.apply(operatorCall(applyTimeoutMs), [
-          layer,
-        ]);
-        if (json) printJson({ changed, revision, changes: value });
-        else
-          print(
-            changed ? `Applied ${count(value.length, 'change')}.` : 'Nothing to do: the matrix is applied.',
-          );
-      } finally {
-        await runtime.close();
+    .action(async ({ file, json }: { file: string; json?: true }) => {
+      const { layers, acknowledged } = await readMatrix(file);
+      const permissions = layers.flatMap((layer) => layer.permissions);
+      const twins = nearTwins(permissions, acknowledged);
+      if (json) printJson({ layers: layers.map(({ id, contentHash }) => ({ id, contentHash })), twins });
+      else {
+        for (const pair of twins) print(`worth a look: ${describeTwins(pair)}`);
+        const roles = new Set(layers.flatMap((layer) => layer.roles.map(({ key }) => key)));
+        print(
+          `The files are sound: ${count(layers.length, 'layer')}, ${count(permissions.length, 'permission')}, ${count(roles.size, 'role')}.`,
+        );
       }
     });
+
+  matrix
+    .command('plan')
+    .description('what applying would change, and who gains and loses what; changes nothing')
+    .addOption(fileOption())
+    .addOption(acceptOption())
+    .option('--full', 'name everybody and everything')
+    .option('--out <path>', 'keep the plan, to apply exactly it; it names people')
+    .option('--exit-code', `exit with ${exitCodes.changes} if there is something to apply`)
+    .option('--json', 'print JSON')
+    .action(async ({ file, accept, full: isFull, out, exitCode, json }: PlanOptions) => {
+      const { layers, acknowledged } = await readMatrix(file);
+      const plan = await operate(({ matrix }, call) => matrix.plan(call, { layers, accept, acknowledged }));
+      if (out !== undefined) await writePlanFile(out, await readMatrixTexts(file), accept, plan);
+      if (json) printJson(plan);
+      else print(describePlan(plan, isFull ? full : brief));
+      if (exitCode && !plan.isEmpty)
+        throw new CommanderError(exitCodes.changes, 'rolecall.changes', 'there is something to apply');
+    });
+
+  matrix
+    .command('apply')
+    .description('make the database say what the files say, in one transaction')
+    .argument(
+      '[plan]',
+      'a plan that was kept with `plan --out`; without one it is made, shown and asked about',
+    )
+    .addOption(fileOption())
+    .addOption(acceptOption())
+    .option('--allow-loss', 'go on though somebody loses something')
+    .option('--yes', 'do not ask')
+    .option('--full', 'name everybody and everything')
+    .option('--json', 'print JSON')
+    .action(async (planPath: string | undefined, options: ApplyOptions & { file: string }) => {
+      if (planPath === undefined) return reviewAndApply(await readMatrix(options.file), options);
+      const { plan, ...intent } = await readPlanFile(planPath);
+      return reviewAndApply(intent, { ...options, accept: options.accept ?? intent.accept }, plan);
+    });
+
+  addMatrixRecord(matrix);
 }

@@ -46,6 +46,11 @@ export class Catalogue {
     return this.#slugs.length;
   }
 
+  /** The registered permissions, sorted. */
+  get slugs(): readonly PermissionSlug[] {
+    return this.#slugs;
+  }
+
   /** The permission's number in every bitset of this catalogue; undefined if it is not registered, or retired. */
   numberOf(permission: PermissionSlug): number | undefined {
     return this.#numbers.get(permission);

@@ -12,6 +12,7 @@ const builtinActions = {
   grant_permissions: 'Allow or deny single permissions to users',
   read_roles: 'See roles, what they include and give, and who holds them',
   manage_roles: 'Create, change and delete roles, and what they include and give',
+  manage_matrix: 'Plan and apply the matrix: what the files say all roles are',
   read_permissions: 'See the catalogue of permissions',
   manage_permissions: 'Register, describe and retire permissions',
   read_keys: 'See API keys, never their secrets',

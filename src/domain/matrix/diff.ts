@@ -1,167 +1,146 @@
-import type { PermissionSlug, RoleKey } from '../ids.ts';
-import type { DeclaredPermission, MatrixLayer } from './document.ts';
-import {
-  type EdgeRow,
-  type IncludeRow,
-  type MergedMatrix,
-  mergeLayers,
-  type RoleIdentity,
-  refuseCollision,
-} from './layers.ts';
+import { RolecallError } from '../errors.ts';
+import { wayRound } from '../roles.ts';
+import { type CellDeviation, compareCells } from './cells.ts';
+import type { Deviation, LiveMatrix, MatrixChange, Preference } from './changes.ts';
+import type { MatrixLayer } from './document.ts';
+import { type EdgeRow, type IncludeRow, type MergedMatrix, mergeLayers, rowText } from './layers.ts';
+import { declarePermissions, declareRoles, undeclareRoles } from './names.ts';
 
-export interface LivePermission extends DeclaredPermission {
-  /** The first layer that declares it; null when it came through the API. */
-  readonly declaredIn: string | null;
-  readonly retired: boolean;
+/** What is compared: what the layers say, what they said when last applied, and what is. */
+export interface Versions {
+  readonly declared: readonly MatrixLayer[];
+  readonly applied: readonly MatrixLayer[];
+  readonly live: LiveMatrix;
 }
 
-export interface LiveRole extends RoleIdentity {
-  readonly declaredIn: string | null;
-}
-
-/** What the database holds. Includes and edges are rows that give and have a layer as origin; never those of the API. */
-export interface LiveMatrix {
-  readonly permissions: readonly LivePermission[];
-  readonly roles: readonly LiveRole[];
-  readonly includes: readonly IncludeRow[];
-  readonly edges: readonly EdgeRow[];
+/** How the three versions differ. */
+export interface Difference {
+  /**
+   * What has to change so that the database says what the layers say; nothing if it does already. The order is fixed and
+   * can be applied as it stands: things exist before they are referred to, rows are removed before others are added (so
+   * no cycle exists in between), and nothing is let go of while something still refers to it.
+   */
+  readonly changes: readonly MatrixChange[];
+  /** What somebody changed past the matrix, and what stays as they left it. */
+  readonly kept: readonly Deviation[];
+  /** What both the matrix and somebody changed, and which `accept` settles; without it nothing changes there. */
+  readonly conflicts: readonly Deviation[];
 }
 
 /**
- * One step from what is to what is declared. `layer` becomes `declaredIn`. A declaration that `revives` takes over a
- * row that exists: retired, made through the API, or declared by another layer until now. A role that is undeclared
- * stays as an ordinary one (its grants are people's, not the matrix's): `declaredIn` null, no longer a system role. A
- * retired permission keeps its row, so that its slug stays reserved.
- */
-export type MatrixChange =
-  | {
-      readonly kind: 'permission_declared';
-      readonly permission: DeclaredPermission;
-      readonly layer: string;
-      readonly revives: boolean;
-    }
-  | {
-      readonly kind: 'permission_described';
-      readonly slug: PermissionSlug;
-      readonly before: string;
-      readonly after: string;
-    }
-  | {
-      readonly kind: 'role_declared';
-      readonly role: RoleIdentity;
-      readonly layer: string;
-      readonly revives: boolean;
-    }
-  | {
-      readonly kind: 'role_described';
-      readonly key: RoleKey;
-      readonly before: RoleIdentity;
-      readonly after: RoleIdentity;
-    }
-  | ({ readonly kind: 'include_removed' | 'include_added' } & IncludeRow)
-  | ({ readonly kind: 'edge_removed' | 'edge_added' } & EdgeRow)
-  | { readonly kind: 'role_undeclared'; readonly key: RoleKey }
-  | { readonly kind: 'permission_retired'; readonly slug: PermissionSlug };
-
-/**
- * What has to change so that the database says what the layers say; nothing if it does already. The order is fixed and
- * can be applied as it stands: things exist before they are referred to, includes are removed before others are added
- * (so no cycle exists in between), and nothing is let go of while a layer still refers to it.
- *
  * Throws `slug_collision` if a declared permission has the slug of another one, retired ones included (requirement
- * 2.10). Cycles with includes made through the API are not seen here.
+ * 2.10), and `include_cycle` with the way round if roles would include themselves, tombstones not counted: lifting one must
+ * not close a cycle that nobody saw.
  */
-export function diffMatrix(layers: readonly MatrixLayer[], live: LiveMatrix): readonly MatrixChange[] {
-  const declared = mergeLayers(layers);
-  return [
-    ...declarePermissions(declared, live),
-    ...declareRoles(declared, live),
-    ...absent(live.includes, declared.includes).map((row) => includeChange('include_removed', row)),
-    ...absent(declared.includes, live.includes).map((row) => includeChange('include_added', row)),
-    ...absent(live.edges, declared.edges).map((row) => edgeChange('edge_removed', row)),
-    ...absent(declared.edges, live.edges).map((row) => edgeChange('edge_added', row)),
-    ...undeclareRoles(declared, live),
-    ...retirePermissions(declared, live),
-  ];
-}
-
-function declarePermissions(declared: MergedMatrix, live: LiveMatrix): MatrixChange[] {
-  const existing = new Map(live.permissions.map((permission) => [permission.slug, permission]));
-  return sortedBy([...declared.permissions.values()], ({ permission }) => permission.slug).flatMap(
-    ({ permission, layer }): MatrixChange[] => {
-      const { slug, description } = permission;
-      const row = existing.get(slug);
-      if (row) refuseCollision(permission, row, slug);
-      if (row === undefined || row.retired || row.declaredIn !== layer)
-        return [{ kind: 'permission_declared', permission, layer, revives: row !== undefined }];
-      if (row.description === description) return [];
-      return [{ kind: 'permission_described', slug, before: row.description, after: description }];
-    },
+export function diffMatrix({ declared, applied, live }: Versions, accept?: Preference): Difference {
+  const now = mergeLayers(declared);
+  const before = mergeLayers(applied);
+  const roles = declareRoles(now, before, live, accept);
+  const includes = compareCells(
+    { declared: now.includes, applied: before.includes, live: live.includes },
+    (row) => isSystem(now, row),
+    accept,
   );
-}
-
-function declareRoles(declared: MergedMatrix, live: LiveMatrix): MatrixChange[] {
-  const existing = new Map(live.roles.map((role) => [role.key, role]));
-  return sortedBy([...declared.roles.values()], ({ role }) => role.key).flatMap(
-    ({ role, layer }): MatrixChange[] => {
-      const row = existing.get(role.key);
-      if (row === undefined || row.declaredIn !== layer)
-        return [{ kind: 'role_declared', role, layer, revives: row !== undefined }];
-      if (sameRole(row, role)) return [];
-      return [{ kind: 'role_described', key: role.key, before: identityOf(row), after: role }];
-    },
+  const gone = retiring(now, live);
+  const edges = compareCells(
+    { declared: now.edges, applied: before.edges, live: live.edges },
+    (row) => isSystem(now, row) || gone.has(row.permission),
+    accept,
   );
+  refuseCycle(live.includes, includes);
+  const undeclared = undeclareRoles(now, live);
+  const retired = live.permissions.filter(({ slug, retired }) => !retired && gone.has(slug));
+  return {
+    changes: [
+      ...declarePermissions(now, live),
+      ...roles.changes,
+      ...includes.removed.map((row) => includeChange('include_removed', row)),
+      ...includes.added.map((row) => includeChange('include_added', row)),
+      ...edges.removed.map((row) => edgeChange('edge_removed', row)),
+      ...edges.added.map((row) => edgeChange('edge_added', row)),
+      ...undeclared,
+      ...retired
+        .map(({ slug }) => slug)
+        .sort()
+        .map((slug): MatrixChange => ({ kind: 'permission_retired', slug })),
+    ],
+    kept: [
+      ...besides(now, live, new Set(undeclared.map(({ key }) => key))),
+      ...roles.kept,
+      ...includes.kept.map(includeDeviation),
+      ...edges.kept.map(edgeDeviation),
+    ],
+    conflicts: [
+      ...roles.conflicts,
+      ...includes.conflicts.map(includeDeviation),
+      ...edges.conflicts.map(edgeDeviation),
+    ],
+  };
 }
 
-function sameRole(a: RoleIdentity, b: RoleIdentity): boolean {
-  return a.name === b.name && a.description === b.description && a.isSystem === b.isSystem;
+/** A system role is what the matrix says: rows of the API on it could not be taken away by anybody afterwards. */
+function isSystem({ roles }: MergedMatrix, { role }: IncludeRow | EdgeRow): boolean {
+  return roles.get(role)?.role.isSystem === true;
+}
+
+/** Permissions that are retired, or will be because no layer declares them any more. */
+function retiring({ permissions }: MergedMatrix, live: LiveMatrix): ReadonlySet<string> {
+  const gone = live.permissions.filter(
+    ({ slug, declaredIn, retired }) => !permissions.has(slug) && (retired || declaredIn !== null),
+  );
+  return new Set(gone.map(({ slug }) => slug));
+}
+
+function refuseCycle(
+  live: readonly IncludeRow[],
+  { removed, added }: { removed: readonly IncludeRow[]; added: readonly IncludeRow[] },
+): void {
+  const staying = live.filter((row) => !removed.includes(row));
+  const giving = [...staying, ...added].filter((row) => !row.withheld);
+  const way = wayRound(giving.sort((a, b) => (rowText(a) < rowText(b) ? -1 : 1)));
+  if (way) throw new RolecallError('include_cycle', `roles would include themselves: ${way.join(' -> ')}`);
 }
 
 /** Only what a change tells: a row of the database may carry more. */
-function identityOf({ key, name, description, isSystem }: RoleIdentity): RoleIdentity {
-  return { key, name, description, isSystem };
-}
-
 function includeChange(
   kind: 'include_added' | 'include_removed',
-  { role, included, origin }: IncludeRow,
+  { role, included, origin, withheld }: IncludeRow,
 ): MatrixChange {
-  return { kind, role, included, origin };
+  return { kind, role, included, origin, withheld };
 }
 
 function edgeChange(
   kind: 'edge_added' | 'edge_removed',
-  { role, permission, origin }: EdgeRow,
+  { role, permission, origin, withheld }: EdgeRow,
 ): MatrixChange {
-  return { kind, role, permission, origin };
+  return { kind, role, permission, origin, withheld };
 }
 
-function undeclareRoles(declared: MergedMatrix, live: LiveMatrix): MatrixChange[] {
-  const orphans = live.roles.filter(({ key, declaredIn }) => declaredIn !== null && !declared.roles.has(key));
-  return sortedBy(orphans, ({ key }) => key).map(({ key }) => ({ kind: 'role_undeclared', key }));
+function includeDeviation({ row, live, layers }: CellDeviation<IncludeRow>): Deviation {
+  return { kind: 'include', role: row.role, included: row.included, live, layers };
 }
 
-function retirePermissions(declared: MergedMatrix, live: LiveMatrix): MatrixChange[] {
-  const orphans = live.permissions.filter(
-    ({ slug, declaredIn, retired }) => declaredIn !== null && !retired && !declared.permissions.has(slug),
+function edgeDeviation({ row, live, layers }: CellDeviation<EdgeRow>): Deviation {
+  return { kind: 'edge', role: row.role, permission: row.permission, live, layers };
+}
+
+/** Roles and permissions that stand beside the matrix, those left to their holders by this very change not counted. */
+function besides(declared: MergedMatrix, live: LiveMatrix, undeclared: ReadonlySet<string>): Deviation[] {
+  const permissions = live.permissions.filter(
+    ({ slug, declaredIn, retired }) => !retired && declaredIn === null && !declared.permissions.has(slug),
   );
-  return sortedBy(orphans, ({ slug }) => slug).map(({ slug }) => ({ kind: 'permission_retired', slug }));
-}
-
-/** The rows of one list that another lacks, in a fixed order. */
-function absent<Row extends IncludeRow | EdgeRow>(rows: readonly Row[], others: readonly Row[]): Row[] {
-  const present = new Set(others.map(textOf));
-  return sortedBy(
-    rows.filter((row) => !present.has(textOf(row))),
-    textOf,
-  );
-}
-
-/** Tells rows of one kind apart: neither role keys nor slugs nor the ids of layers contain a space. */
-function textOf(row: IncludeRow | EdgeRow): string {
-  return `${row.role} ${'included' in row ? row.included : row.permission} ${row.origin}`;
-}
-
-function sortedBy<Row>(rows: readonly Row[], textOf: (row: Row) => string): Row[] {
-  return rows.toSorted((a, b) => (textOf(a) < textOf(b) ? -1 : 1));
+  const roles = live.roles.filter(({ key }) => !declared.roles.has(key) && !undeclared.has(key));
+  return [
+    ...permissions
+      .toSorted((a, b) => (a.slug < b.slug ? -1 : 1))
+      .map(({ resource, action, slug, description }): Deviation => {
+        const permission = { resource, action, slug, description };
+        return { kind: 'undeclared_permission', permission };
+      }),
+    ...roles
+      .toSorted((a, b) => (a.key < b.key ? -1 : 1))
+      .map(({ key, name, description }): Deviation => {
+        return { kind: 'undeclared_role', role: key, live: { name, description } };
+      }),
+  ];
 }

@@ -1,5 +1,5 @@
 import type { LineCounter } from 'yaml';
-import { RolecallError } from '../errors.ts';
+import { type InputFault, RolecallError } from '../errors.ts';
 import { didYouMean, nearestNames } from '../suggestions.ts';
 
 export type MatrixFaultCode =
@@ -18,7 +18,10 @@ export type MatrixFaultCode =
   | 'unknown_permission'
   | 'unmatched_wildcard'
   | 'unknown_role'
-  | 'include_cycle';
+  | 'include_cycle'
+  | 'unknown_layer'
+  | 'layer_cycle'
+  | 'contradiction';
 
 interface Fault {
   readonly at: number;
@@ -61,7 +64,8 @@ export class FaultList {
   /** Adds a fault after which the rest cannot be read, and throws as `throwIfAny` does. */
   stop(at: number, code: MatrixFaultCode, detail: string): never {
     this.add(at, code, detail);
-    throw this.#asError();
+    refuseFaults(this.found());
+    throw new Error('a fault was added and not found');
   }
 
   /** `file:line:column`, counted from 1. */
@@ -70,18 +74,24 @@ export class FaultList {
     return `${this.#fileName}:${line}:${col}`;
   }
 
-  /** Throws `matrix_invalid` with every fault in the order of the text, one line each; returns if there is none. */
+  /** Throws `matrix_invalid` with every fault in the order of the text; returns if there is none. */
   throwIfAny(): void {
-    if (this.#faults.length > 0) throw this.#asError();
+    refuseFaults(this.found());
   }
 
-  #asError(): RolecallError {
-    const errors = this.#faults
+  /** Every fault in the order of the text. */
+  found(): readonly InputFault[] {
+    return this.#faults
       .toSorted((a, b) => a.at - b.at)
       .map(({ at, code, detail }) => ({ pointer: this.place(at), code, detail }));
-    const message = errors.map(({ pointer, detail }) => `${pointer} ${detail}`).join('\n');
-    return new RolecallError('matrix_invalid', message, { errors });
   }
+}
+
+/** Throws `matrix_invalid` with these faults, one line each; returns if there is none. */
+export function refuseFaults(errors: readonly InputFault[]): void {
+  if (errors.length === 0) return;
+  const message = errors.map(({ pointer, detail }) => `${pointer} ${detail}`).join('\n');
+  throw new RolecallError('matrix_invalid', message, { errors });
 }
 
 /** What the file says, fit for one line of a message. */

@@ -1,72 +1,107 @@
-import { isScalar, LineCounter } from 'yaml';
-import { sealLayer } from './content-hash.ts';
-import type { DeclaredPermission, DeclaredRole, MatrixLayer } from './document.ts';
-import { type Entry, placeOf, readMembers } from './entries.ts';
-import { FaultList } from './faults.ts';
-import { resolveIncludes } from './includes.ts';
-import { readPermissions } from './permission-section.ts';
-import { expandPermissions, vocabularyOf } from './references.ts';
-import { readRoles } from './role-section.ts';
-import { readYaml } from './yaml-source.ts';
+import { type InputFault, RolecallError } from '../errors.ts';
+import { didYouMean, nearestNames } from '../suggestions.ts';
+import type { DeclaredPermission, MatrixLayer } from './document.ts';
+import { quoted, refuseFaults } from './faults.ts';
+import { baselineId, type MatrixFile, type MatrixText, openMatrixFile } from './file-header.ts';
+import { refuseCycles } from './includes.ts';
+import { dependenciesOf, orderLayers } from './layer-order.ts';
+import { holdersOf } from './permission-section.ts';
+import { type Builtin, type Reading, readLayer } from './read-layer.ts';
+import type { Acknowledgement } from './twins.ts';
 
-/** A file that does not say which layer it is, is the baseline, whatever it is called. */
-const baselineId = 'baseline';
+/** All files of a matrix, read. */
+export interface MatrixSource {
+  /** The baseline first, then each layer after those it depends on: the same order however the files came. */
+  readonly layers: readonly MatrixLayer[];
+  /** Pairs of permissions that somebody looked at and meant both. */
+  readonly acknowledged: readonly Acknowledgement[];
+}
 
-const matrixShape = { label: 'the matrix', required: ['version', 'permissions', 'roles'], optional: [] };
-
-/**
- * Reads a matrix file. `fileName` is how messages name it; `reserved` are the built-in permissions, which roles may
- * name one by one and nothing may declare.
- *
- * Throws `matrix_invalid` with every fault of the file, each `file:line:column what is wrong`, in the order of the
- * text; the same stand in `errors`. Text that is not YAML is refused before what it says is looked at.
- */
+/** Reads a matrix of one file, the baseline. Throws as `parseMatrixFiles` does. */
 export function parseMatrixFile(
-  fileName: string,
+  name: string,
   text: string,
   reserved: readonly DeclaredPermission[],
 ): MatrixLayer {
-  const lines = new LineCounter();
-  const faults = new FaultList(fileName, lines);
-  // Editors do not show a byte order mark, so no column counts it.
-  const root = readYaml(text.replace(/^\uFEFF/, ''), lines, faults);
-  const members = readMembers({ key: '', at: root.range[0], node: root }, matrixShape, faults);
+  const { layers } = parseMatrixFiles([{ name, text }], { permissions: reserved, roles: [] });
+  return layers[0] as MatrixLayer;
+}
 
-  const version = members.get('version');
-  if (version) requireVersion(version, faults);
-  const permissionSection = members.get('permissions');
-  const permissions = permissionSection && readPermissions(permissionSection, reserved, faults);
-  const roleSection = members.get('roles');
-  const roles = roleSection && readDeclaredRoles(roleSection, permissions, reserved, faults);
+/**
+ * Reads the baseline and the layers on top of it. A layer sees what is built in, the baseline, and the layers it depends
+ * on, directly or not; nothing else, so that it means the same wherever the others are.
+ *
+ * Throws `matrix_invalid` with every fault of every file, each `file:line:column what is wrong`, in the order of the
+ * files and of their text; the same stand in `errors`. Text that is not YAML, and dependencies that cannot be met, are
+ * refused before what the files say is looked at.
+ */
+export function parseMatrixFiles(texts: readonly MatrixText[], builtin: Builtin): MatrixSource {
+  const files = openAll(texts);
+  const ordered = inOrder(files);
+  const reading: Reading = {
+    builtin,
+    holders: holdersOf(builtin.permissions),
+    graph: new Map(),
+    layers: new Map(),
+    dependsOn: new Map(ordered.map((file) => [file.id, file.dependsOn.map(({ text }) => text)])),
+  };
+  const acknowledged: Acknowledgement[] = [];
+  for (const file of ordered) acknowledged.push(...readLayer(file, reading));
+  refuseCycles(reading.graph);
+  refuseFaults(files.flatMap(({ faults }) => faults.found()));
+  return { layers: [...reading.layers.values()], acknowledged };
+}
 
-  faults.throwIfAny();
-  return sealLayer(baselineId, {
-    permissions: (permissions ?? []).toSorted((a, b) => (a.slug < b.slug ? -1 : 1)),
-    roles: (roles ?? []).toSorted((a, b) => (a.key < b.key ? -1 : 1)),
+/** Opens every file, so that each that is not YAML is named, and only then refuses. */
+function openAll(texts: readonly MatrixText[]): readonly MatrixFile[] {
+  const faults: InputFault[] = [];
+  const files = texts.flatMap((text) => {
+    try {
+      return [openMatrixFile(text)];
+    } catch (error) {
+      if (!(error instanceof RolecallError && error.errors)) throw error;
+      faults.push(...error.errors);
+      return [];
+    }
   });
+  refuseFaults(faults);
+  return files;
 }
 
-function requireVersion(version: Entry, faults: FaultList): void {
-  if (isScalar(version.node) && version.node.value === 1) return;
-  faults.add(placeOf(version), 'unsupported_version', '"version" must be 1');
-}
-
-function readDeclaredRoles(
-  section: Entry,
-  declared: readonly DeclaredPermission[] | undefined,
-  reserved: readonly DeclaredPermission[],
-  faults: FaultList,
-): DeclaredRole[] {
-  const roles = readRoles(section, faults);
-  const includes = resolveIncludes(roles, faults);
-  // Without a list of permissions every reference would be unknown, which says nothing new.
-  const vocabulary = declared && vocabularyOf(declared, reserved);
-  return roles.map(({ key, name, description, isSystem, permissions }) => ({
-    key,
-    name,
-    description,
-    isSystem,
-    includes: includes.get(key) ?? [],
-    permissions: vocabulary ? expandPermissions(permissions, vocabulary, faults) : [],
+/** Throws `matrix_invalid` if the files do not make one matrix: no baseline or two, an id twice, a dependency that is missing. */
+function inOrder(files: readonly MatrixFile[]): readonly MatrixFile[] {
+  const byId = new Map<string, MatrixFile>();
+  for (const file of files) {
+    const first = byId.get(file.id);
+    if (first === undefined) byId.set(file.id, file);
+    else
+      file.faults.add(
+        file.at,
+        'duplicate',
+        file.id === baselineId
+          ? `a second baseline, the first is ${first.faults.place(first.at)}: a layer has an "id"`
+          : `duplicate id "${file.id}", first at ${first.faults.place(first.at)}`,
+      );
+  }
+  if (!byId.has(baselineId))
+    throw new RolecallError('matrix_invalid', 'no file is the baseline: it is the one without an "id"');
+  for (const { dependsOn, faults } of files)
+    for (const { text, at } of dependsOn)
+      if (!byId.has(text)) {
+        const near = didYouMean(nearestNames(text, byId.keys()));
+        faults.add(at, 'unknown_layer', `there is no layer ${quoted(text)}${near}`);
+      }
+  const nodes = [...byId.values()].map((file) => ({
+    id: file.id,
+    dependsOn: file.id === baselineId ? [] : [baselineId, ...file.dependsOn.map(({ text }) => text)],
+    file,
   }));
+  const { ordered, cyclic } = orderLayers(nodes);
+  for (const { id, file } of cyclic)
+    if (dependenciesOf(id, nodes).has(id))
+      file.faults.add(file.at, 'layer_cycle', `the layer "${id}" depends on itself`);
+  const headers = files.flatMap(({ faults }) => faults.found());
+  if (ordered.length < files.length || headers.some(({ code }) => code === 'unknown_layer'))
+    refuseFaults(headers);
+  return ordered.map(({ file }) => file);
 }

@@ -1,31 +1,35 @@
-import { parsePermissionPart } from '../ids.ts';
-import { isReserved, slugOf } from '../permissions.ts';
+import { type PermissionSlug, parsePermissionPart } from '../ids.ts';
+import { isReserved, nameOf, type PermissionName, slugOf } from '../permissions.ts';
 import type { DeclaredPermission } from './document.ts';
 import { type Entry, readEntries, readText } from './entries.ts';
 import { type FaultList, quoted } from './faults.ts';
 
-/** A permission and, if the file itself declares it, where. */
-interface Holder {
-  readonly permission: DeclaredPermission;
-  readonly at?: number;
+/** Who has which slug, over all files, and where they are declared if in a file. */
+export type SlugHolders = Map<
+  PermissionSlug,
+  { readonly permission: PermissionName; readonly place?: string }
+>;
+
+/** The slugs that nobody may take, before any file. */
+export function holdersOf(reserved: readonly DeclaredPermission[]): SlugHolders {
+  return new Map(reserved.map((permission) => [permission.slug, { permission }]));
 }
 
 /**
  * Reads `permissions:`; undefined if it is not a mapping. Faults: a malformed name, the reserved resource, and two
- * permissions with one slug, be the other one in the file or among the reserved (requirement 2.3: a slug maps back to
- * exactly one permission).
+ * permissions with one slug, be the other one in this file, in one read before or among the reserved (requirement 2.3: a
+ * slug maps back to exactly one permission). What is declared is added to the holders.
  */
 export function readPermissions(
   section: Entry,
-  reserved: readonly DeclaredPermission[],
+  holders: SlugHolders,
   faults: FaultList,
 ): DeclaredPermission[] | undefined {
   const resources = readEntries(section, '"permissions"', faults);
-  const holders = new Map<string, Holder>(reserved.map((permission) => [permission.slug, { permission }]));
   return resources?.flatMap((resource) => readResource(resource, holders, faults));
 }
 
-function readResource(entry: Entry, holders: Map<string, Holder>, faults: FaultList): DeclaredPermission[] {
+function readResource(entry: Entry, holders: SlugHolders, faults: FaultList): DeclaredPermission[] {
   if (isReserved(entry.key)) {
     const detail = `the resource "${entry.key}" is reserved, its permissions are built in`;
     faults.add(entry.at, 'reserved_resource', detail);
@@ -54,16 +58,16 @@ function readName(entry: Entry, part: 'resource' | 'action', faults: FaultList):
 function claimSlug(
   permission: DeclaredPermission,
   at: number,
-  holders: Map<string, Holder>,
+  holders: SlugHolders,
   faults: FaultList,
 ): void {
   const holder = holders.get(permission.slug);
-  if (holder === undefined) {
-    holders.set(permission.slug, { permission, at });
-    return;
+  const own = nameOf(permission);
+  if (holder === undefined) holders.set(permission.slug, { permission, place: faults.place(at) });
+  // A later layer may describe a permission anew.
+  else if (nameOf(holder.permission) !== own) {
+    const other = `"${nameOf(holder.permission)}"`;
+    const named = holder.place === undefined ? `the built-in ${other}` : `${other} at ${holder.place}`;
+    faults.add(at, 'slug_collision', `"${own}" and ${named} share the slug "${permission.slug}"`);
   }
-  const own = `"${permission.resource}.${permission.action}"`;
-  const other = `"${holder.permission.resource}.${holder.permission.action}"`;
-  const named = holder.at === undefined ? `the built-in ${other}` : `${other} at ${faults.place(holder.at)}`;
-  faults.add(at, 'slug_collision', `${own} and ${named} share the slug "${permission.slug}"`);
 }

@@ -1,16 +1,11 @@
 import type { PermissionSlug } from '../ids.ts';
-import {
-  type PermissionName,
-  parsePermissionName,
-  parsePermissionReference,
-  reservedResource,
-} from '../permissions.ts';
+import { nameOf, parsePermissionName, parsePermissionReference, reservedResource } from '../permissions.ts';
 import { didYouMean } from '../suggestions.ts';
 import type { DeclaredPermission } from './document.ts';
 import type { Item } from './entries.ts';
 import { type FaultList, quoted } from './faults.ts';
 
-/** What the roles of a file may refer to. */
+/** Which permissions a file may refer to. */
 export interface Vocabulary {
   /** `resource.action` of every declared and every reserved permission. */
   readonly names: ReadonlySet<string>;
@@ -21,7 +16,7 @@ export interface Vocabulary {
   readonly wildcards: readonly string[];
 }
 
-/** The words that a file declares, and the reserved ones that every file may use. */
+/** What a file and the layers it depends on declare, and the reserved ones that every file may use. */
 export function vocabularyOf(
   declared: readonly DeclaredPermission[],
   reserved: readonly DeclaredPermission[],
@@ -34,10 +29,6 @@ export function vocabularyOf(
     byResource,
     wildcards: [...byResource.keys()].map((resource) => `${resource}.*`),
   };
-}
-
-function nameOf({ resource, action }: PermissionName): string {
-  return `${resource}.${action}`;
 }
 
 function groupByResource(declared: readonly DeclaredPermission[]): Map<string, PermissionSlug[]> {
@@ -75,6 +66,15 @@ export function expandPermissions(
 interface Meaning {
   readonly canonical: string;
   readonly slugs: readonly PermissionSlug[];
+}
+
+/** The permissions that a list names one by one, in its order; what is unknown is noted and left out. */
+export function findPermissions(
+  items: readonly Item[],
+  vocabulary: Vocabulary,
+  faults: FaultList,
+): PermissionSlug[] {
+  return items.flatMap((item) => findPermission(item, vocabulary, faults)?.slugs ?? []);
 }
 
 function findPermission({ text, at }: Item, vocabulary: Vocabulary, faults: FaultList): Meaning | undefined {

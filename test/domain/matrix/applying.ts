@@ -1,7 +1,19 @@
-import type { LiveMatrix, LivePermission, LiveRole, MatrixChange } from '../../../src/domain/matrix/diff.ts';
-import type { EdgeRow, IncludeRow } from '../../../src/domain/matrix/layers.ts';
+import type {
+  LiveMatrix,
+  LivePermission,
+  LiveRole,
+  MatrixChange,
+} from '../../../src/domain/matrix/changes.ts';
+import { diffMatrix } from '../../../src/domain/matrix/diff.ts';
+import type { MatrixLayer } from '../../../src/domain/matrix/document.ts';
+import { type EdgeRow, type IncludeRow, rowText } from '../../../src/domain/matrix/layers.ts';
 
 export const nothing: LiveMatrix = { permissions: [], roles: [], includes: [], edges: [] };
+
+/** What has to change where nothing was applied before, so that nothing counts as changed past the matrix. */
+export function changesTo(declared: readonly MatrixLayer[], live: LiveMatrix): readonly MatrixChange[] {
+  return diffMatrix({ declared, applied: [], live }).changes;
+}
 
 /**
  * Plays changes onto a matrix as a database would: it refuses a step that refers to what is not there, makes twice,
@@ -35,40 +47,49 @@ function applyChange(live: LiveMatrix, change: MatrixChange): LiveMatrix {
       const { role, layer, revives } = change;
       const others = live.roles.filter(({ key }) => key !== role.key);
       demand(others.length < live.roles.length === revives, change);
-      return { ...live, roles: [...others, { ...role, declaredIn: layer }] };
+      const held = live.roles.some((row) => row.key === role.key && row.held);
+      return { ...live, roles: [...others, { ...role, declaredIn: layer, held }] };
     }
     case 'role_described':
       return changeRole(live, change, (row) => {
-        const { declaredIn, ...before } = row;
+        const { declaredIn, held, ...before } = row;
         demand(JSON.stringify(before) === JSON.stringify(change.before), change);
-        return { ...change.after, declaredIn };
+        return { ...change.after, declaredIn, held };
       });
-    case 'role_undeclared':
-      demand(!live.edges.some(({ role }) => role === change.key), change);
-      demand(
-        !live.includes.some(({ role, included }) => role === change.key || included === change.key),
-        change,
-      );
+    case 'role_removed':
+    case 'role_undeclared': {
+      const own = ({ role, origin }: EdgeRow | IncludeRow) =>
+        role === change.key && (origin !== 'api' || change.kind === 'role_removed');
+      demand(!live.edges.some(own), change);
+      demand(!live.includes.some((row) => own(row) || own({ ...row, role: row.included })), change);
+      if (change.kind === 'role_removed') {
+        demand(
+          live.roles.some(({ key, held }) => key === change.key && !held),
+          change,
+        );
+        return { ...live, roles: live.roles.filter(({ key }) => key !== change.key) };
+      }
       return changeRole(live, change, (row) => {
         demand(row.declaredIn !== null, change);
         return { ...row, declaredIn: null, isSystem: false };
       });
+    }
     case 'include_added': {
       const { kind: _, ...row } = change;
-      demand(!live.includes.some((other) => sameInclude(other, row)), change);
+      demand(!live.includes.some((other) => rowText(other) === rowText(row)), change);
       demand(isRole(live, row.role) && isRole(live, row.included), change);
       demand(row.role !== row.included && !reaches(live, row.included, row.role), change);
       return { ...live, includes: [...live.includes, row] };
     }
     case 'include_removed':
       demand(
-        live.includes.some((other) => sameInclude(other, change)),
+        live.includes.some((other) => rowText(other) === rowText(change)),
         change,
       );
-      return { ...live, includes: live.includes.filter((other) => !sameInclude(other, change)) };
+      return { ...live, includes: live.includes.filter((other) => rowText(other) !== rowText(change)) };
     case 'edge_added': {
       const { kind: _, ...row } = change;
-      demand(!live.edges.some((other) => sameEdge(other, row)), change);
+      demand(!live.edges.some((other) => rowText(other) === rowText(row)), change);
       demand(isRole(live, row.role), change);
       demand(
         live.permissions.some(({ slug, retired }) => slug === row.permission && !retired),
@@ -78,10 +99,10 @@ function applyChange(live: LiveMatrix, change: MatrixChange): LiveMatrix {
     }
     case 'edge_removed':
       demand(
-        live.edges.some((other) => sameEdge(other, change)),
+        live.edges.some((other) => rowText(other) === rowText(change)),
         change,
       );
-      return { ...live, edges: live.edges.filter((other) => !sameEdge(other, change)) };
+      return { ...live, edges: live.edges.filter((other) => rowText(other) !== rowText(change)) };
   }
 }
 
@@ -122,12 +143,4 @@ function reaches(live: LiveMatrix, from: string, to: string): boolean {
   for (const role of found)
     for (const include of live.includes) if (include.role === role) found.add(include.included);
   return found.has(to);
-}
-
-function sameInclude(a: IncludeRow, b: IncludeRow): boolean {
-  return a.role === b.role && a.included === b.included && a.origin === b.origin;
-}
-
-function sameEdge(a: EdgeRow, b: EdgeRow): boolean {
-  return a.role === b.role && a.permission === b.permission && a.origin === b.origin;
 }

@@ -16,6 +16,7 @@ describe('the built-in layer', () => {
       'rolecall_grant_permissions',
       'rolecall_grant_roles',
       'rolecall_manage_keys',
+      'rolecall_manage_matrix',
       'rolecall_manage_permissions',
       'rolecall_manage_roles',
       'rolecall_manage_settings',

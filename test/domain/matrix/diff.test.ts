@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { PermissionSlug, RoleKey } from '../../../src/domain/ids.ts';
 import { builtinLayer } from '../../../src/domain/matrix/builtin.ts';
-import { diffMatrix, type LiveMatrix, type MatrixChange } from '../../../src/domain/matrix/diff.ts';
+import type { LiveMatrix, MatrixChange } from '../../../src/domain/matrix/changes.ts';
 import type { MatrixLayer } from '../../../src/domain/matrix/document.ts';
-import { applyChanges, nothing } from './applying.ts';
+import { applyChanges, changesTo, nothing } from './applying.ts';
 import { read } from './reading.ts';
 
 const before = read(`version: 1
@@ -26,25 +26,25 @@ roles:
 `);
 
 function live(...layers: MatrixLayer[]): LiveMatrix {
-  return applyChanges(diffMatrix(layers, nothing), nothing);
+  return applyChanges(changesTo(layers, nothing), nothing);
 }
 
 describe('the difference between what is declared and what is', () => {
   it('is everything on a fresh database, and nothing once that is applied', () => {
     const text = readFileSync(new URL('../../../matrix/baseline.yaml', import.meta.url), 'utf8');
     const layers = [builtinLayer, read(text)];
-    const changes = diffMatrix(layers, nothing);
+    const changes = changesTo(layers, nothing);
     const count = (kind: MatrixChange['kind']) => changes.filter((change) => change.kind === kind).length;
     const permissions = 50 + builtinLayer.permissions.length;
     expect(count('permission_declared')).toBe(permissions);
     expect(count('role_declared')).toBe(7);
     expect(count('include_added')).toBe(4);
     expect(count('edge_added')).toBe(changes.length - permissions - 7 - 4);
-    expect(diffMatrix(layers, applyChanges(changes, nothing))).toEqual([]);
+    expect(changesTo(layers, applyChanges(changes, nothing))).toEqual([]);
   });
 
   it('has every kind of change, in the order in which they can be made', () => {
-    expect(diffMatrix([after], live(before))).toEqual([
+    expect(changesTo([after], live(before))).toEqual([
       {
         kind: 'permission_declared',
         permission: { resource: 'bills', action: 'pay', slug: 'bills_pay', description: 'Pay' },
@@ -69,24 +69,36 @@ describe('the difference between what is declared and what is', () => {
         before: { key: 'viewer', name: 'Viewer', description: 'Reads', isSystem: true },
         after: { key: 'viewer', name: 'Reader', description: 'Reads', isSystem: false },
       },
-      { kind: 'include_removed', role: 'loader', included: 'viewer', origin: 'baseline' },
-      { kind: 'include_added', role: 'viewer', included: 'user', origin: 'baseline' },
-      { kind: 'edge_removed', role: 'loader', permission: 'stock_count', origin: 'baseline' },
-      { kind: 'edge_added', role: 'viewer', permission: 'bills_pay', origin: 'baseline' },
-      { kind: 'edge_added', role: 'viewer', permission: 'orders_change', origin: 'baseline' },
-      { kind: 'role_undeclared', key: 'loader' },
+      { kind: 'include_removed', role: 'loader', included: 'viewer', origin: 'baseline', withheld: false },
+      { kind: 'include_added', role: 'viewer', included: 'user', origin: 'baseline', withheld: false },
+      {
+        kind: 'edge_removed',
+        role: 'loader',
+        permission: 'stock_count',
+        origin: 'baseline',
+        withheld: false,
+      },
+      { kind: 'edge_added', role: 'viewer', permission: 'bills_pay', origin: 'baseline', withheld: false },
+      {
+        kind: 'edge_added',
+        role: 'viewer',
+        permission: 'orders_change',
+        origin: 'baseline',
+        withheld: false,
+      },
+      { kind: 'role_removed', key: 'loader' },
       { kind: 'permission_retired', slug: 'stock_count' },
     ]);
   });
 
   it('leads from any state to the same one as from none (requirement 2.2), but for what is retired', () => {
-    const upgraded = applyChanges(diffMatrix([after], live(before)), live(before));
+    const upgraded = applyChanges(changesTo([after], live(before)), live(before));
     const current = { ...upgraded, permissions: upgraded.permissions.filter(({ retired }) => !retired) };
     const expected = live(after);
     expect(new Set(current.permissions)).toEqual(new Set(expected.permissions));
     expect(new Set(current.includes)).toEqual(new Set(expected.includes));
     expect(new Set(current.edges)).toEqual(new Set(expected.edges));
-    expect(upgraded.roles.find(({ key }) => key === 'loader')).toMatchObject({ declaredIn: null });
+    expect(new Set(upgraded.roles)).toEqual(new Set(expected.roles));
   });
 
   it('carries nothing along that the rows of the database have besides', () => {
@@ -97,7 +109,7 @@ describe('the difference between what is declared and what is', () => {
       includes: rows.includes.map((row) => ({ ...row, pk: 1 })),
       edges: rows.edges.map((row) => ({ ...row, pk: 1 })),
     };
-    expect(diffMatrix([after], withKeys)).toEqual(diffMatrix([after], rows));
+    expect(changesTo([after], withKeys)).toEqual(changesTo([after], rows));
   });
 });
 
@@ -111,7 +123,14 @@ roles:
 
   it('has the words of the later, is a system role if any says so, and belongs to the first', () => {
     expect(live(...both).roles).toEqual([
-      { key: 'admin', name: 'Chief', description: 'Everything', isSystem: true, declaredIn: 'builtin' },
+      {
+        key: 'admin',
+        name: 'Chief',
+        description: 'Everything',
+        isSystem: true,
+        declaredIn: 'builtin',
+        held: false,
+      },
     ]);
   });
 
@@ -119,13 +138,13 @@ roles:
     const origins = (matrix: LiveMatrix) =>
       matrix.edges.filter(({ permission }) => permission === 'rolecall_check').map(({ origin }) => origin);
     expect(origins(live(...both))).toEqual(['baseline', 'builtin']);
-    expect(origins(applyChanges(diffMatrix([builtinLayer], live(...both)), live(...both)))).toEqual([
+    expect(origins(applyChanges(changesTo([builtinLayer], live(...both)), live(...both)))).toEqual([
       'builtin',
     ]);
   });
 
   it('passes to the other when the first lets it go', () => {
-    expect(diffMatrix([top], live(...both))).toContainEqual({
+    expect(changesTo([top], live(...both))).toContainEqual({
       kind: 'role_declared',
       role: { key: 'admin', name: 'Chief', description: 'Everything', isSystem: false },
       layer: 'baseline',
@@ -148,7 +167,7 @@ describe('what exists already', () => {
     ['retired by the matrix', { declaredIn: 'baseline', retired: true }],
     ['retired through the API', { declaredIn: null, retired: true }],
   ])('a permission %s is revived (requirement 2.10)', (_, state) => {
-    const changes = diffMatrix([before], { ...nothing, permissions: [{ ...viewOrder, ...state }] });
+    const changes = changesTo([before], { ...nothing, permissions: [{ ...viewOrder, ...state }] });
     expect(changes).toContainEqual({
       kind: 'permission_declared',
       permission: viewOrder,
@@ -158,9 +177,9 @@ describe('what exists already', () => {
   });
 
   it('a role made through the API is taken over', () => {
-    const changes = diffMatrix([before], {
+    const changes = changesTo([before], {
       ...nothing,
-      roles: [{ ...viewer, isSystem: false, declaredIn: null }],
+      roles: [{ ...viewer, isSystem: false, declaredIn: null, held: false }],
     });
     expect(changes).toContainEqual({ kind: 'role_declared', role: viewer, layer: 'baseline', revives: true });
   });
@@ -170,14 +189,14 @@ describe('what exists already', () => {
     const matrix = {
       ...nothing,
       permissions: [{ ...other, declaredIn: null, retired: false }],
-      roles: [{ ...viewer, declaredIn: null }],
+      roles: [{ ...viewer, declaredIn: null, held: false }],
     };
-    expect(diffMatrix([], matrix)).toEqual([]);
+    expect(changesTo([], matrix)).toEqual([]);
   });
 
   it('retired by the matrix is not retired again', () => {
     const retired = { ...viewOrder, declaredIn: 'baseline', retired: true };
-    expect(diffMatrix([], { ...nothing, permissions: [retired] })).toEqual([]);
+    expect(changesTo([], { ...nothing, permissions: [retired] })).toEqual([]);
   });
 
   it.each([true, false])('under the slug of a declared permission is a refusal, retired: %s', (retired) => {
@@ -190,7 +209,7 @@ describe('what exists already', () => {
       retired,
     };
     const layer = read('version: 1\npermissions: {a_b: {c: C}}\nroles: {}\n');
-    expect(() => diffMatrix([layer], { ...nothing, permissions: [twin] })).toThrow(
+    expect(() => changesTo([layer], { ...nothing, permissions: [twin] })).toThrow(
       expect.objectContaining({
         code: 'slug_collision',
         message: '"a_b.c" and "a.b_c" share the slug "a_b_c"',
@@ -201,7 +220,7 @@ describe('what exists already', () => {
   it('in one layer under the slug of another layer is a refusal', () => {
     const one = read('version: 1\npermissions: {a_b: {c: C}}\nroles: {}\n');
     const other = read('version: 1\npermissions: {a: {b_c: C}}\nroles: {}\n');
-    expect(() => diffMatrix([one, { ...other, id: 'other' }], nothing)).toThrow(
+    expect(() => changesTo([one, { ...other, id: 'other' }], nothing)).toThrow(
       expect.objectContaining({
         code: 'slug_collision',
         message: '"a.b_c" and "a_b.c" share the slug "a_b_c"',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type { RoleKey } from '../../../src/domain/ids.ts';
+import type { LiveMatrix } from '../../../src/domain/matrix/changes.ts';
 import { sealLayer } from '../../../src/domain/matrix/content-hash.ts';
-import type { LiveMatrix } from '../../../src/domain/matrix/diff.ts';
 import type { MatrixLayer } from '../../../src/domain/matrix/document.ts';
 import { type PermissionName, slugOf } from '../../../src/domain/permissions.ts';
 
@@ -68,7 +68,9 @@ export const liveMatrices: fc.Arbitrary<LiveMatrix> = fc
       permissions: fc.tuple(
         ...permissions.map((row) => fc.record({ ...constants(row), declaredIn, retired: fc.boolean() })),
       ),
-      roles: fc.tuple(...roles.map((row) => fc.record({ ...constants(row), declaredIn }))),
+      roles: fc.tuple(
+        ...roles.map((row) => fc.record({ ...constants(row), declaredIn, held: fc.boolean() })),
+      ),
       includes: rowsWithOrigins(includes, origin),
       edges: rowsWithOrigins(edges, origin),
     });
@@ -88,7 +90,7 @@ function rowsWithOrigins<Row extends object>(rows: Row[], origin: fc.Arbitrary<s
         ...some.map((row) =>
           fc
             .uniqueArray(origin, { minLength: 1, maxLength: 3 })
-            .map((origins) => origins.map((each) => ({ ...row, origin: each }))),
+            .map((origins) => origins.map((each) => ({ ...row, origin: each, withheld: false }))),
         ),
       ),
     )

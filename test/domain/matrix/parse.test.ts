@@ -26,6 +26,8 @@ describe('a matrix file', () => {
   it('is read into a layer, everything sorted', () => {
     expect(read(shop)).toEqual({
       id: 'baseline',
+      dependsOn: [],
+      amendments: [],
       permissions: [
         {
           resource: 'customers',

@@ -1,0 +1,87 @@
+import { writeFile } from 'node:fs/promises';
+import { type Command, CommanderError } from 'commander';
+import { RolecallError } from '../../domain/errors.ts';
+import { parseRoleKey } from '../../domain/ids.ts';
+import { renderLayer } from '../../domain/matrix/render-layer.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { describeChanges, describeDeviation, describeProvenance, full } from '../matrix-report.ts';
+import { type ApplyOptions, acceptOption, operate, reviewAndApply } from '../matrix-review.ts';
+import { count, print, printJson, progress } from '../output.ts';
+
+/** What became of the matrix: what people changed past it, and what was applied when. */
+export function addMatrixRecord(matrix: Command): void {
+  matrix
+    .command('drift')
+    .description('what is other than the matrix as it was applied, who changed it and when')
+    .option('--exit-code', `exit with ${exitCodes.changes} if there is any`)
+    .option('--json', 'print JSON')
+    .action(async ({ exitCode, json }: { exitCode?: true; json?: true }) => {
+      const { deviations, tampering } = await operate(({ matrixRecord }, call) => matrixRecord.drift(call));
+      if (json) printJson({ deviations, tampering });
+      else {
+        for (const one of deviations) print(describeDeviation(one));
+        for (const line of describeChanges(tampering, full))
+          print(`changed past the service, applying again would do: ${line}`);
+        print(
+          deviations.length + tampering.length === 0
+            ? 'No drift: what is live is what was applied.'
+            : `${count(deviations.length, 'change')} by people, ${tampering.length} past the service.`,
+        );
+      }
+      if (exitCode && deviations.length + tampering.length > 0)
+        throw new CommanderError(exitCodes.changes, 'rolecall.drift', 'there is drift');
+    });
+
+  matrix
+    .command('pull')
+    .description('write the layer that would declare what people changed')
+    .option('--id <id>', 'what the layer is called', 'pulled')
+    .option('--out <path>', 'a new file to write it to, for example matrix/layers/pulled.yaml')
+    .action(async ({ id, out }: { id: string; out?: string }) => {
+      const parsed = parseRoleKey(id);
+      if (!parsed.ok) throw new RolecallError('invalid_input', `--id ${id}: words joined by "_" or "-"`);
+      const { deviations, layers } = await operate(({ matrixRecord }, call) => matrixRecord.drift(call));
+      if (deviations.length === 0) return progress('No drift: there is nothing to declare.');
+      const dependsOn = layers.filter((layer) => layer !== 'baseline');
+      const text = renderLayer(
+        id,
+        dependsOn,
+        deviations.map((deviation) => ({ deviation, remark: describeProvenance(deviation.changed) })),
+      );
+      if (out === undefined) return print(text.trimEnd());
+      await writeFile(out, text, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
+        throw new RolecallError('invalid_input', `cannot write ${out}: ${error.code ?? 'unknown reason'}`);
+      });
+      return progress(`Wrote ${out}: review it, then \`rolecall matrix plan\`.`);
+    });
+
+  matrix
+    .command('history')
+    .description('which matrix was applied when and by whom, newest first')
+    .option('--json', 'print JSON')
+    .action(async ({ json }: { json?: true }) => {
+      const versions = await operate(({ matrixRecord }, call) => matrixRecord.history(call));
+      if (json) return printJson(versions);
+      for (const { revision, changed, applied, removed } of versions) {
+        const layers = applied.map(({ layer, contentHash }) => `${layer} ${contentHash.slice(0, 12)}`);
+        const gone = removed.map((layer) => `without ${layer}`);
+        print(`${revision}  ${describeProvenance(changed)}: ${[...layers, ...gone].join(', ')}`);
+      }
+      return undefined;
+    });
+
+  matrix
+    .command('rollback')
+    .description('apply the matrix as it stood before the last application; the files stay as they are')
+    .option('--to <revision>', 'as it stood at a revision of `history`')
+    .addOption(acceptOption())
+    .option('--allow-loss', 'go on though somebody loses something')
+    .option('--yes', 'do not ask')
+    .option('--full', 'name everybody and everything')
+    .option('--json', 'print JSON')
+    .action(async (options: ApplyOptions & { to?: string }) => {
+      const layers = await operate(({ matrixRecord }, call) => matrixRecord.layersAt(call, options.to));
+      await reviewAndApply({ layers }, options);
+      progress('The files still say otherwise: change them too, or the next apply undoes this.');
+    });
+}
