@@ -19,6 +19,7 @@ import { type Journal, openJournal } from './services/journal.ts';
 import { type Matrix, openMatrix } from './services/matrix/matrix.ts';
 import { type MatrixRecord, openMatrixRecord } from './services/matrix/record.ts';
 import { openPermissions, type Permissions } from './services/permissions.ts';
+import { openPersonal, type Personal } from './services/personal.ts';
 import { openRoleEdges, type RoleEdgeService } from './services/role-edges.ts';
 import { openRoles, type Roles } from './services/roles.ts';
 import { openSettings, type Settings } from './services/settings.ts';
@@ -48,6 +49,7 @@ export interface Runtime {
   readonly settings: Settings;
   readonly journal: Journal;
   readonly denials: Denials;
+  readonly personal: Personal;
   readonly matrix: Matrix;
   readonly matrixRecord: MatrixRecord;
   readonly epochs: Epochs;
@@ -129,6 +131,7 @@ export async function openRuntime(
     settings: openSettings(transactions),
     journal: openJournal(transactions, cursors, journalKey),
     denials,
+    personal: openPersonal(transactions),
     matrix: openMatrix(transactions),
     matrixRecord: openMatrixRecord(transactions),
     epochs: openEpochs(transactions),

@@ -29,3 +29,21 @@ test('new-epoch empties the copies of running services, and keeps tokens of what
   expect((await ask(`${epoch}-${Number(value) + 1}`)).body.code).toBe('lost_history');
   expect((await ask(after).expect(200)).body.allowed).toBe(true);
 });
+
+test('purge-personal says what it erased, or that nothing is to be erased', async () => {
+  const purge = (...words: string[]) =>
+    run(['admin', 'purge-personal', ...words], environmentFor(database.url));
+  expect(await purge()).toMatchObject({
+    code: 0,
+    stdout: 'Personal values are kept for good: the setting personal_retention_days is not set.\n',
+  });
+  const at = '/settings/personal_retention_days';
+  const { headers } = await service.as().get(at).expect(200);
+  await service.as().patch(at).set('if-match', String(headers['etag'])).send({ value: 1 }).expect(200);
+  expect(await purge('--dry-run')).toMatchObject({
+    code: 0,
+    stdout: 'Would erase 0 personal values older than 1 day.\n',
+  });
+  const { code, stdout } = await purge('--json');
+  expect([code, JSON.parse(stdout)]).toEqual([0, { dryRun: false, retentionDays: 1, values: 0 }]);
+});

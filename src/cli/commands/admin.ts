@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../../config/config.ts';
 import { createLogger } from '../../observability/logger.ts';
-import { openRuntime } from '../../runtime.ts';
+import { openRuntime, type Runtime } from '../../runtime.ts';
 import { operatorCall } from '../../services/call.ts';
-import { print, printJson } from '../output.ts';
+import type { Purge } from '../../services/personal.ts';
+import { count, print, printJson } from '../output.ts';
 
 const timeoutMs = 30_000;
 
@@ -16,17 +17,38 @@ export function addAdmin(program: Command): void {
     )
     .option('--json', 'print JSON')
     .action(async ({ json }: { json?: true }) => {
-      const logger = createLogger('warn', process.stderr);
-      const runtime = await openRuntime(loadConfig(['database', 'journalKey']), logger);
-      try {
-        const { lostAfter } = await runtime.epochs.declare(operatorCall(timeoutMs));
-        if (json) printJson({ lostAfter });
-        else
-          print(
-            `A new epoch began. Up to ${lostAfter} everything stands; later revisions of the old epoch are refused.`,
-          );
-      } finally {
-        await runtime.close();
-      }
+      const { lostAfter } = await onRuntime(({ epochs }) => epochs.declare(operatorCall(timeoutMs)));
+      if (json) printJson({ lostAfter });
+      else
+        print(
+          `A new epoch began. Up to ${lostAfter} everything stands; later revisions of the old epoch are refused.`,
+        );
     });
+  admin
+    .command('purge-personal')
+    .description('erase personal values from the journal that are older than personal_retention_days allows')
+    .option('--dry-run', 'count them, erase none')
+    .option('--json', 'print JSON')
+    .action(async ({ dryRun = false, json }: { dryRun?: boolean; json?: true }) => {
+      const purge = await onRuntime(({ personal }) => personal.purge({ ...operatorCall(timeoutMs), dryRun }));
+      if (json) printJson({ dryRun, ...purge });
+      else print(said(purge, dryRun));
+    });
+}
+
+async function onRuntime<T>(work: (runtime: Runtime) => Promise<T>): Promise<T> {
+  const logger = createLogger('warn', process.stderr);
+  const runtime = await openRuntime(loadConfig(['database', 'journalKey']), logger);
+  try {
+    return await work(runtime);
+  } finally {
+    await runtime.close();
+  }
+}
+
+function said({ retentionDays, values }: Purge, dryRun: boolean): string {
+  if (retentionDays === null)
+    return 'Personal values are kept for good: the setting personal_retention_days is not set.';
+  const what = `${count(values, 'personal value')} older than ${count(retentionDays, 'day')}`;
+  return dryRun ? `Would erase ${what}.` : `Erased ${what}.`;
 }
