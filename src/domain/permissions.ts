@@ -53,8 +53,15 @@ export function parsePermissionName(text: string): Parsed<PermissionName> {
   return { ok: true, value: { resource: resource.value, action: action.value } };
 }
 
-/** Reads a permission that somebody other than a release of the service may register. */
-export function parseRegistrableName(text: string): Parsed<PermissionName> {
+/**
+ * Reads a permission that somebody other than a release of the service may register: both parts, or the slug of one that is
+ * registered by its parts elsewhere. A slug by itself does not say where the resource ends.
+ */
+export function parseRegistrable(text: string): Parsed<PermissionName | { readonly slug: PermissionSlug }> {
+  if (!/[.:]/.test(text)) {
+    const slug = parsePermissionReference(text);
+    return slug.ok ? { ok: true, value: { slug: slug.value } } : slug;
+  }
   const name = parsePermissionName(text);
   if (!name.ok || !isReserved(name.value.resource)) return name;
   return { ok: false, why: `the resource "${name.value.resource}" is reserved for the service itself` };

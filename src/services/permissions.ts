@@ -1,6 +1,6 @@
 import { RolecallError } from '../domain/errors.ts';
 import type { PermissionSlug } from '../domain/ids.ts';
-import { isReserved, type PermissionName, slugOf } from '../domain/permissions.ts';
+import { type Registration, resolveRegistrations, slugOfWanted } from '../domain/registrations.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { endExceptions } from '../storage/exceptions.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
@@ -20,11 +20,7 @@ import { recordExceptionRemoval } from './exceptions.ts';
 import { forGood, guardChange } from './guard.ts';
 import { requirePermission } from './lookups.ts';
 
-export type { PermissionRow, RegisteredPermission };
-
-export interface Registration extends PermissionName {
-  readonly description: string;
-}
+export type { PermissionRow, RegisteredPermission, Registration };
 
 export interface Permissions {
   list(
@@ -35,7 +31,8 @@ export interface Permissions {
   get(call: Call, slug: PermissionSlug): Promise<PermissionRow>;
   /**
    * Registers permissions as a union: what exists stays, what is new is added, what was retired is revived without
-   * edges. All or nothing, whatever the order and whoever does the same beside us. Throws `slug_collision` naming both.
+   * edges. All or nothing, whatever the order and whoever does the same beside us. Throws `slug_collision` naming both, or
+   * `invalid_input`, each with the place of every row that is at fault.
    */
   register(call: Call, wanted: readonly Registration[]): Promise<Written<readonly RegisteredPermission[]>>;
   describe(call: Call, slug: PermissionSlug, description: string): Promise<Written<PermissionRow>>;
@@ -59,13 +56,8 @@ export function openPermissions(transactions: Transactions, cursors: Cursors): P
     register: (call, wanted) =>
       transactions.write(writeContextOf(call), async (handle) => {
         await guardChange(handle, call, manage, everywhere);
-        const known = new Map<PermissionSlug, PermissionName>();
-        for (const row of await findPermissions(handle, wanted.map(slugOf))) known.set(row.slug, row);
-        for (const registration of wanted) {
-          refuseUnregistrable(registration, known.get(slugOf(registration)));
-          known.set(slugOf(registration), registration);
-        }
-        const registered = await registerPermissions(handle, wanted);
+        const standing = await findPermissions(handle, wanted.map(slugOfWanted));
+        const registered = await registerPermissions(handle, resolveRegistrations(wanted, standing));
         for (const row of registered) if (row.created) recordRegistration(handle, row);
         return registered;
       }),
@@ -113,19 +105,6 @@ export async function retirePermission(
     recordExceptionRemoval(handle, exception.userPk, exception);
   handle.record({ kind: 'permission_retired', permissionPk: pk, before: { permission: slug } });
   return updatePermission(handle, pk, { retired: true, declaredIn: null });
-}
-
-function refuseUnregistrable({ resource, action }: Registration, holder: PermissionName | undefined): void {
-  if (isReserved(resource))
-    throw new RolecallError(
-      'invalid_input',
-      `${resource}.${action}: the resource "${resource}" is reserved for the service itself`,
-    );
-  if (holder && (holder.resource !== resource || holder.action !== action))
-    throw new RolecallError(
-      'slug_collision',
-      `${resource}.${action} and ${holder.resource}.${holder.action} would both be ${slugOf(holder)}`,
-    );
 }
 
 function recordRegistration(

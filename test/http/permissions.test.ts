@@ -158,22 +158,22 @@ describe('registering many', () => {
     ['a name that is none', 'Poison.last'],
     ['a slug that is taken', 'poison_a.b'],
     ['the reserved resource', 'rolecall.poison'],
+    ['of an unknown slug', 'poison_nobody'],
+    ['of the service itself', 'rolecall_check'],
   ] as const)(
     'creates nothing if the last of 200 is %s, and names the row (0.4)',
     async ([fault, poison]) => {
       await register('poison.a_b');
-      const resource = `batch${fault.length}`;
+      const resource = `batch_${fault.replaceAll(' ', '_')}`;
       const names = Array.from({ length: 199 }, (_, index) => `${resource}.part_${index}`);
       const before = (await service.as().get('/me/permissions')).body.revision;
       const refused = await registerAll([...names, poison]);
       expect(refused.status).toBeOneOf([400, 409]);
       expect(await slugsOf(resource)).toEqual([]);
       expect((await service.as().get('/me/permissions')).body.revision).toBe(before);
-      const named = [
-        refused.body.detail,
-        ...(refused.body.errors ?? []).map((one: { pointer: string }) => one.pointer),
-      ];
-      expect(named.join(' ')).toMatch(new RegExp(`/permissions/199|${poison.replace('.', '\\.')}`));
+      expect(refused.body.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
+        '/permissions/199/permission',
+      ]);
     },
   );
 
@@ -183,6 +183,53 @@ describe('registering many', () => {
     expect([...(await slugsOf('pair_x')), ...(await slugsOf('pair')), ...(await slugsOf('fine'))]).toEqual(
       [],
     );
+  });
+
+  test('names every row at fault, whatever is wrong with it', async () => {
+    await register('faulty.a_b');
+    const refused = await registerAll(['faulty.fine', 'faulty_a.b', 'faulty_nobody', 'faulty.also_fine']);
+    expect(refused.status).toBe(409);
+    expect(refused.body.errors).toMatchObject([
+      { pointer: '/permissions/1/permission', code: 'slug_collision' },
+      { pointer: '/permissions/2/permission', code: 'invalid_value' },
+    ]);
+    expect(await slugsOf('faulty')).toEqual(['faulty_a_b']);
+  });
+
+  test('takes three notations for one permission, in any order (3.4)', async () => {
+    const notations = ['three.create_it', 'three:create_it', 'three_create_it'];
+    for (const order of [notations, notations.toReversed()]) {
+      const { status, body } = await registerAll(order);
+      expect(status).toBe(200);
+      expect(body.permissions.map((one: { permission: string }) => one.permission)).toEqual(
+        Array(3).fill('three_create_it'),
+      );
+    }
+    expect(await slugsOf('three')).toEqual(['three_create_it']);
+    expect((await register('three_create_it')).body).toMatchObject({ changed: false });
+    await retire('three_create_it');
+    expect((await registerAll(['three_create_it'])).body.created).toEqual(['three_create_it']);
+    expect((await read('three_create_it')).body).toMatchObject({ resource: 'three', action: 'create_it' });
+  });
+
+  test('of one permission twice takes what describes it, in any order, and refuses two descriptions', async () => {
+    const sendAll = (permissions: readonly object[]) =>
+      service.as().post('/permissions/batch').send({ permissions });
+    const said = (permission: string) => [{ permission }, { permission, description: 'Said' }];
+    await sendAll(said('ordered.one')).expect(200);
+    await sendAll(said('ordered.two').toReversed()).expect(200);
+    for (const permission of ['ordered.one', 'ordered.two'])
+      expect((await read(permission)).body.description).toBe('Said');
+    const both = [
+      { permission: 'ordered.twice', description: 'One' },
+      { permission: 'ordered:twice', description: 'Other' },
+    ];
+    for (const turned of [both, both.toReversed()]) {
+      const refused = await sendAll(turned);
+      expectContract(refused, 'POST', '/permissions/batch');
+      expect(refused.body.errors).toMatchObject([{ pointer: '/permissions/1/permission' }]);
+    }
+    await service.as().get('/permissions/ordered.twice').expect(404);
   });
 
   test('takes 1 to 1,000', async () => {

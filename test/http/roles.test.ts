@@ -1,5 +1,6 @@
+import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectContract } from '../support/contract.ts';
+import { expectContract, operations } from '../support/contract.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
 let service: TestService;
@@ -150,6 +151,10 @@ describe('a system role', () => {
       ];
       for (const { status, body } of refused)
         expect({ status, code: body.code }).toEqual({ status: 409, code: 'managed_by_matrix' });
+      const changing = operations.filter(
+        ({ method, path }) => method !== 'GET' && path.startsWith('/roles/'),
+      );
+      expect(refused).toHaveLength(changing.length);
     },
   );
 });
@@ -161,7 +166,7 @@ describe('deleting a role', () => {
     expect(refused.body.detail).toContain('baseline');
   });
 
-  test('tells before how many grants go with it, then ends them and leaves nothing behind (3.5)', async () => {
+  test('tells before how many grants go with it, then ends and records each of them and leaves no orphan (3.5)', async () => {
     await create({ key: 'temp', name: 'Temp' });
     await create({ key: 'boss', name: 'Boss' });
     await service.as().put('/roles/temp/permissions/orders_view_prices').expect(200);
@@ -172,6 +177,9 @@ describe('deleting a role', () => {
       await service.as().post('/users').send({ id }).expect(201);
       await service.as().put(`/users/${id}/roles/temp`).expect(201);
     }
+    const sql = postgres(service.database.url, { max: 1 });
+    const [role] = await sql<{ pk: string }[]>`select pk from rolecall.roles where key = 'temp'`;
+    const pk = role?.pk ?? '';
     const previewed = await remove('temp', '?dryRun=true');
     expect(previewed.body).toMatchObject({ dryRun: true, changed: true, grantsRemoved: 50 });
     expect((await service.as().get('/roles/temp/users?limit=200')).body.data).toHaveLength(50);
@@ -179,6 +187,22 @@ describe('deleting a role', () => {
     const removed = await remove('temp');
     expect(removed.body).toMatchObject({ role: 'temp', grantsRemoved: 50, changed: true });
     expect(removed.body).not.toHaveProperty('dryRun');
+    const recorded = await sql`
+      select kind, count(*)::int as count, count(distinct user_pk)::int as users, min(id) as actor from rolecall.journal
+      join rolecall.users on users.pk = actor_pk
+      where revision = ${removed.body.revision.split('-')[1]} group by kind order by kind`;
+    expect(recorded).toEqual([
+      { kind: 'edge_removed', count: 1, users: 0, actor: 'root' },
+      { kind: 'grant_removed', count: 50, users: 50, actor: 'root' },
+      { kind: 'include_removed', count: 2, users: 0, actor: 'root' },
+      { kind: 'role_deleted', count: 1, users: 0, actor: 'root' },
+    ]);
+    const orphans = await sql`
+      select 1 from rolecall.user_roles where role_pk = ${pk}
+      union all select 1 from rolecall.role_permissions where role_pk = ${pk}
+      union all select 1 from rolecall.role_includes where ${pk} in (role_pk, included_pk)`;
+    expect(orphans).toEqual([]);
+    await sql.end();
     expect((await service.as().get('/users/temp-7/permissions')).body).toMatchObject({
       permissions: [],
       roles: [],

@@ -6,7 +6,7 @@ import { migrate } from 'drizzle-orm/postgres-js/migrator';
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readMatrixFile, shippedBaseline } from '../../src/cli/matrix-files.ts';
-import { type PermissionName, parseRegistrableName } from '../../src/domain/permissions.ts';
+import { type PermissionName, parsePermissionName } from '../../src/domain/permissions.ts';
 import { operatorCall } from '../../src/services/call.ts';
 import { examine } from '../../src/services/doctor.ts';
 import { migrateDown } from '../../src/storage/migrations/down.ts';
@@ -164,7 +164,7 @@ describe('beside Django with a lagging sequence and an application with the defa
     const before = await theirs();
     const runtimes = await Promise.all([openTestRuntime(database.url), openTestRuntime(database.url)]);
     const named = (number: number) => {
-      const name = parseRegistrableName(`neighbour.action_n${number}`);
+      const name = parsePermissionName(`neighbour.action_n${number}`);
       if (!name.ok) throw new Error(name.why);
       return { ...(name.value satisfies PermissionName), description: '' };
     };

@@ -58,7 +58,9 @@ export const permissionRoutes: FastifyPluginAsyncZodOpenApi<{ permissions: Permi
     handler: async (request, reply) => {
       const call = callOf(request);
       const { permission, description } = request.body;
-      const written = await permissions.register(call, [{ ...permission, description }]);
+      const written = await permissions.register(call, [
+        { ...permission, description, pointer: '/permission' },
+      ]);
       const [registered] = written.value as [RegisteredPermission];
       return sendWritten(reply, call, written, { permission: shown(registered) }, registered.created);
     },
@@ -78,9 +80,10 @@ export const permissionRoutes: FastifyPluginAsyncZodOpenApi<{ permissions: Permi
     },
     handler: async (request, reply) => {
       const call = callOf(request);
-      const wanted = request.body.permissions.map(({ permission, description }) => ({
+      const wanted = request.body.permissions.map(({ permission, description }, index) => ({
         ...permission,
         description,
+        pointer: `/permissions/${index}/permission`,
       }));
       const written = await permissions.register(call, wanted);
       const created = written.value.filter((permission) => permission.created).map(({ slug }) => slug);

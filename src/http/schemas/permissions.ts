@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { page, writtenMembers } from './answers.ts';
-import { bodyMeta, listOf, permissionName, slug, text, timeOut } from './primitives.ts';
+import { bodyMeta, listOf, registrable, slug, text, timeOut } from './primitives.ts';
 import { pageQuery } from './requests.ts';
 
 export const registerBody = z
-  .strictObject({ permission: permissionName, description: text(1_000).default('') })
+  .strictObject({ permission: registrable, description: text(1_000).default('') })
   .meta(
     bodyMeta('RegisterPermissionRequest', {
       permission: 'invoices.approve_invoice',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Parsed, parseRoleKey, parseScope, parseUserId } from '../../domain/ids.ts';
 import { parseMoment } from '../../domain/moments.ts';
-import { parsePermissionReference, parseRegistrableName } from '../../domain/permissions.ts';
+import { parsePermissionReference, parseRegistrable } from '../../domain/permissions.ts';
 import { parseEmail } from '../../domain/users.ts';
 
 /** A string that one of the domain's own parsers accepts, as what that parser makes of it. */
@@ -23,8 +23,9 @@ export const permission = parsedBy(parsePermissionReference).meta({
   description: 'A permission as `resource.action`, `resource:action` or its slug',
   examples: ['customers.change_customer'],
 });
-export const permissionName = parsedBy(parseRegistrableName).meta({
-  description: 'A permission as `resource.action` or `resource:action`',
+export const registrable = parsedBy(parseRegistrable).meta({
+  description:
+    'A permission as `resource.action` or `resource:action`; the slug of one that is registered, or beside it in the request',
   examples: ['invoices.approve_invoice'],
 });
 export const scope = parsedBy(parseScope).meta({
