@@ -1,4 +1,4 @@
-import { countPersonal, erasePersonal, revisionBefore } from '../storage/personal.ts';
+import { countPersonal, purgePersonal, revisionBefore } from '../storage/personal.ts';
 import { readSettings } from '../storage/settings.ts';
 import type { Transactions } from '../storage/transaction.ts';
 import { type Call, dueIn, writeContextOf } from './call.ts';
@@ -36,7 +36,7 @@ export function openPersonal(transactions: Transactions): Personal {
       while (values < old) {
         const context = { ...writeContextOf(call), deadline: dueIn(eachTimeoutMs) };
         const { value: erased } = await transactions.write(context, async (handle) => {
-          const count = await erasePersonal(handle, through, valuesAtATime);
+          const count = await purgePersonal(handle, through, valuesAtATime);
           if (count > 0) handle.record({ kind: 'personal_purged', after: { through, values: count } });
           return count;
         });

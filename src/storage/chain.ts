@@ -87,7 +87,7 @@ export async function verifyChain(sql: Sql, key: string, part: ChainPart = {}): 
 interface Row extends SealedContent {
   readonly hmac: Buffer;
   readonly kept: readonly Kept[] | null;
-  /** Whether the user whom it is about was erased. */
+  /** Whether its personal values may be gone. */
   readonly isErased: boolean;
 }
 
@@ -125,11 +125,16 @@ const keptValues = (sql: Sql) => sql`
   (select json_agg(json_build_object('field', field, 'salt', encode(salt, 'hex'), 'value', value, 'userPk', user_pk))
     from rolecall.personal p where (p.revision, p.number) = (j.revision, j.number))`;
 
-/** Asked only where values are gone. Nothing is ever recorded of somebody after they were erased. */
+/**
+ * Asked only where values are gone: whether the row is of a time whose values were purged, or about somebody who was
+ * erased. Nothing is ever recorded of somebody after that.
+ */
 const wasErased = (sql: Sql) => sql`
   case when (select count(*) from jsonb_object_keys(digests)) > (select count(*) from rolecall.personal p
       where (p.revision, p.number) = (j.revision, j.number))
-    then (select kind from rolecall.journal e where e.user_pk = j.user_pk order by revision desc, number desc limit 1)
+    then j.revision <= coalesce((select max((after ->> 'through')::bigint) from rolecall.journal
+        where kind = 'personal_purged'), 0)
+      or (select kind from rolecall.journal e where e.user_pk = j.user_pk order by revision desc, number desc limit 1)
       = 'user_erased' else false end`;
 
 const sealedContent = (sql: Sql) => sql`

@@ -16,7 +16,7 @@ export async function countPersonal({ sql }: ReadHandle, through: number): Promi
 }
 
 /** Erases the oldest of them, at most so many. Returns how many it were. */
-export async function erasePersonal({ sql }: ChangeHandle, through: number, most: number): Promise<number> {
+export async function purgePersonal({ sql }: ChangeHandle, through: number, most: number): Promise<number> {
   const { count } = await sql`
     delete from rolecall.personal where (revision, number, field) in (
       select revision, number, field from rolecall.personal where revision <= ${through}

@@ -1,7 +1,7 @@
 import postgres from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { operatorCall } from '../../src/services/call.ts';
-import { verifyChain } from '../../src/storage/journal.ts';
+import { verifyChain } from '../../src/storage/chain.ts';
 import { testJournalKey } from '../support/runtime.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
