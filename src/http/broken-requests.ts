@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type ErrorCode, RolecallError } from '../domain/errors.ts';
 import { problemOf, problemType } from './problem.ts';
@@ -5,12 +6,23 @@ import { problemOf, problemType } from './problem.ts';
 const refusals: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   HPE_HEADER_OVERFLOW: ['payload_too_large', 'the header is too large'],
   ERR_HTTP_REQUEST_TIMEOUT: ['invalid_input', 'the request did not arrive in time'],
+  UNMET_EXPECTATION: ['invalid_input', '`Expect` can only be 100-continue'],
 };
 
-/** Answers bytes that never became a request, with the same shape of body as everything else, and hangs up. */
+export const unmetExpectation = Object.assign(new Error('unmet expectation'), { code: 'UNMET_EXPECTATION' });
+
+/**
+ * Answers bytes that never became a request, with the same shape of body as everything else, and hangs up. Where a whole
+ * request came before them, its own answer goes out first and is the last.
+ */
 export function answerBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
+    return;
+  }
+  const underWay = answerUnderWay(socket);
+  if (underWay && (underWay.headersSent || underWay.req.complete)) {
+    underWay.once('finish', () => socket.end());
     return;
   }
   const [code, detail] = refusals[error.code ?? ''] ?? ['invalid_input', 'this is not an HTTP request'];
@@ -28,4 +40,9 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
       body,
     ].join('\r\n'),
   );
+}
+
+/** Node keeps it there and asks for it itself before it answers bytes like these; it offers no other way to know. */
+function answerUnderWay(socket: Socket): ServerResponse | null | undefined {
+  return (socket as Socket & { readonly _httpMessage?: ServerResponse | null })._httpMessage;
 }

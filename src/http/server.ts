@@ -24,6 +24,7 @@ import { answerBrokenRequest } from './broken-requests.ts';
 import { addAccessLog } from './plugins/access-log.ts';
 import { addAuthorization } from './plugins/authorization.ts';
 import { addDenials } from './plugins/denials.ts';
+import { addFraming } from './plugins/framing.ts';
 import { addJsonBodies } from './plugins/json-bodies.ts';
 import { addOpenApi, documentation } from './plugins/openapi.ts';
 import { addProblems, sendProblem, toProblem } from './plugins/problems.ts';
@@ -94,6 +95,9 @@ export async function buildServer(services: Services, options: ServerOptions): P
     bodyLimit: largestBody,
     exposeHeadRoutes: false,
     requestTimeout: 30_000,
+    // A header that may come once and came twice is joined, and so refused, instead of its first being taken; the hook
+    // that asks for the host answers as everything else does.
+    http: { joinDuplicateHeaders: true, requireHostHeader: false },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: longestParameter, querystringParser: parseQueryString },
@@ -108,6 +112,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
   addRequestState(app, requestTimeoutMs * (1 - answerShare), batchTimeoutMs * (1 - answerShare));
   addAccessLog(app, options.logger.isLevelEnabled('debug'));
   addProblems(app);
+  addFraming(app);
   addJsonBodies(app);
   addStrictInputs(app);
   addAuthorization(app, services);

@@ -32,9 +32,10 @@ export interface OperationAt extends Operation {
 
 export type Schema = Readonly<Record<string, unknown>>;
 
-interface Parameter {
+export interface Parameter {
   readonly name: string;
   readonly in: string;
+  readonly required?: boolean;
   readonly schema: Schema;
 }
 

@@ -1,0 +1,76 @@
+import fc from 'fast-check';
+import type { InjectOptions } from 'fastify';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type Answer, operations } from '../support/contract.ts';
+import { cellsOf, type Request } from '../support/hostile/requests.ts';
+import {
+  expectAsDocumented,
+  expectCleanPrototypes,
+  expectSoundLog,
+  refusedInput,
+} from '../support/hostile/verdict.ts';
+import { long, summarize } from '../support/long-run.ts';
+import { startTestService, type TestService } from '../support/service.ts';
+
+/** How often each cell is drawn. */
+const draws = long ? 5 : 1;
+/** One in so many of the cells of headers, which every route has and hardly any reads. */
+const headerShare = long ? 1 : 26;
+
+let service: TestService;
+const lines: string[] = [];
+const counts = { cases: 0, refused: 0, accepted: 0, cells: 0 };
+
+beforeAll(async () => {
+  service = await startTestService({ onLog: (line) => void lines.push(line) });
+});
+afterAll(async () => {
+  summarize('hostile inputs in process (N-01 to N-12)', { ...counts, 'server errors': 0 });
+  await service.close();
+});
+
+async function inject({ method, target, headers, body }: Request): Promise<Answer> {
+  const authorization = `Bearer ${service.adminKey}`;
+  const answer = await service.app.inject({
+    method: method as NonNullable<InjectOptions['method']>,
+    url: target,
+    headers: { authorization, ...headers },
+    ...(body ? { payload: body } : {}),
+  });
+  const said = answer.body;
+  return {
+    status: answer.statusCode,
+    headers: answer.headers as Record<string, string>,
+    text: said,
+    body: said.startsWith('{') ? JSON.parse(said) : {},
+  };
+}
+
+test.for(operations)('$method $path stands whatever it is sent', { timeout: 600_000 }, async (operation) => {
+  await service.as().post('/users').send({ id: 'subject' });
+  const offset = Math.floor(Math.random() * headerShare);
+  const cells = cellsOf(operation).filter(
+    ({ name }, at) => !name.startsWith('header') || (at + offset) % headerShare === 0,
+  );
+  for (const cell of cells) {
+    counts.cells += 1;
+    await fc
+      .assert(
+        fc.asyncProperty(cell.requests, async (request) => {
+          const answer = await inject(request);
+          counts.cases += 1;
+          expectAsDocumented(answer, operation);
+          expectCleanPrototypes();
+          expectSoundLog(lines.splice(0));
+          const isRefused = refusedInput.includes(answer.status);
+          counts[isRefused ? 'refused' : 'accepted'] += 1;
+          if (cell.isRefused)
+            expect(isRefused || answer.status === 404, `${answer.status} ${answer.text}`).toBe(true);
+        }),
+        { numRuns: draws, verbose: 0 },
+      )
+      .catch((error: Error) => {
+        throw new Error(`${cell.name}\n${error.message}`, { cause: error });
+      });
+  }
+});
