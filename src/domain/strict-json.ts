@@ -3,6 +3,8 @@ import { type InputFault, RolecallError } from './errors.ts';
 const deepestLevel = 32;
 const longestPointer = 1024;
 const longestPlain = 1024;
+/** No text of ours has a hundred; tens of thousands can be chosen so that every table they are put into becomes a list. */
+const mostNames = 1_000;
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -13,8 +15,8 @@ const numberLiteral = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 
 /**
  * Reads a text as JSON and refuses whatever two readers could understand differently: a byte order mark, a member named
- * twice, lone surrogates, NUL, the member `__proto__`, and more than 32 levels. The result is what `JSON.parse` makes of
- * the same text.
+ * twice, lone surrogates, NUL, the member `__proto__`, more than 32 levels and more than 1,000 different member names. The
+ * result is what `JSON.parse` makes of the same text.
  *
  * Throws `malformed_json` with the first fault. Its pointer names the place (empty for faults of the text as a whole),
  * offsets count UTF-16 code units, and nothing of the text is repeated but the member names in the pointer.
@@ -78,6 +80,7 @@ function pointerTo(path: Path): string {
 class Scan {
   readonly #text: string;
   readonly #path: (string | number)[] = [];
+  readonly #names = new Set<string>();
   #at = 0;
 
   constructor(text: string) {
@@ -115,6 +118,8 @@ class Scan {
       if (names.has(name)) this.#fault('duplicate_member', 'the object has two members of this name');
       if (name === '__proto__') this.#fault('reserved_member', 'a member cannot have this name');
       names.add(name);
+      if (this.#names.add(name).size > mostNames)
+        this.#fault('too_many_names', `the body has more than ${mostNames} different member names`);
       if (this.#next() !== ':') this.#syntaxFault();
       this.#at += 1;
       this.#passValue(level);

@@ -268,10 +268,23 @@ describe('hostile sizes finish', () => {
     ['1 MiB of escapes and a lone surrogate', `"${'\\u0041'.repeat(mebi / 6)}\\ud800"`, 'lone_surrogate'],
   ])('%s', (_what, body, code) => expect(faultOf(body).code).toBe(code));
 
-  it('90,000 integer-like keys, and one of them again', () => {
-    const keys = Array.from({ length: 90_000 }, (_, at) => `"${at}":0`).join();
-    expect(Object.keys(parse(`{${keys}}`) as object)).toHaveLength(90_000);
-    expect(place(`{${keys},"89999":0}`)).toEqual(['duplicate_member', '/89999']);
+  it('90,000 integer-like names, whatever their distance (N-06)', () => {
+    for (const distance of [1, 2 ** 10, 2 ** 17, 2 ** 20]) {
+      const names = Array.from(
+        { length: 90_000 },
+        (_, at) => `"${(at * distance) % 4_294_967_291}":0`,
+      ).join();
+      expect(place(`{${names}}`)[0]).toBe('too_many_names');
+      const spread = names.replaceAll(',', '},{');
+      expect(place(`[{${spread}}]`)[0]).toBe('too_many_names');
+    }
+  });
+
+  it('as many members as one likes, of a thousand names', () => {
+    const names = Array.from({ length: 1_000 }, (_, at) => `"${at}":0`).join();
+    expect(Object.keys(parse(`{${names}}`) as object)).toHaveLength(1_000);
+    expect(parse(`[${Array(60).fill(`{${names}}`)}]`)).toHaveLength(60);
+    expect(place(`{${names},"1000":0}`)).toEqual(['too_many_names', '/1000']);
   });
 
   it('a pointer stays short enough to log', () => {
