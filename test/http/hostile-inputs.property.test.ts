@@ -64,8 +64,8 @@ test.for(operations)('$method $path stands whatever it is sent', { timeout: 600_
           expectSoundLog(lines.splice(0));
           const isRefused = refusedInput.includes(answer.status);
           counts[isRefused ? 'refused' : 'accepted'] += 1;
-          if (cell.isRefused)
-            expect(isRefused || answer.status === 404, `${answer.status} ${answer.text}`).toBe(true);
+          // A key that is looked up in a fixed list need not be well-formed first; what is not there is refused, too.
+          if (cell.isRefused) expect([...refusedInput, 404, 412, 428], answer.text).toContain(answer.status);
         }),
         { numRuns: draws, verbose: 0 },
       )

@@ -17,14 +17,17 @@ export function createTestDatabase(): Promise<TestDatabase> {
   return createDatabase(templateName);
 }
 
-/** A database of the test's own with nothing in it, for what must be tried before or without migrations. */
-export function createEmptyDatabase(): Promise<TestDatabase> {
-  return createDatabase('template0');
+/**
+ * A database of the test's own with nothing in it, for what must be tried before or without migrations. `locale` is what
+ * CREATE DATABASE takes for one other than the server's.
+ */
+export function createEmptyDatabase(locale = ''): Promise<TestDatabase> {
+  return createDatabase('template0', locale);
 }
 
-async function createDatabase(template: string): Promise<TestDatabase> {
+async function createDatabase(template: string, locale = ''): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`;
-  await asAdministrator((sql) => copyWhenUnused(sql, template, name));
+  await asAdministrator((sql) => copyWhenUnused(sql, template, name, locale));
   const url = new URL(inject('postgresUrl'));
   url.pathname = `/${name}`;
   if (template === templateName) await pretendItWasMadeHere(url.href);
@@ -44,11 +47,16 @@ async function pretendItWasMadeHere(url: string): Promise<void> {
   }
 }
 
-async function copyWhenUnused(sql: postgres.Sql, template: string, name: string): Promise<void> {
+async function copyWhenUnused(
+  sql: postgres.Sql,
+  template: string,
+  name: string,
+  locale: string,
+): Promise<void> {
   const deadline = Date.now() + 30_000;
   for (;;) {
     try {
-      await sql`create database ${sql(name)} template ${sql(template)}`;
+      await sql`create database ${sql(name)} template ${sql(template)} ${sql.unsafe(locale)}`;
       return;
     } catch (error) {
       const inUse = error instanceof postgres.PostgresError && error.code === '55006';

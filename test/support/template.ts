@@ -18,8 +18,13 @@ export async function prepareTemplate(serverUrl: string): Promise<void> {
   }
   const url = new URL(serverUrl);
   url.pathname = `/${templateName}`;
-  await migrateUp({ url: url.href, steps: await readSteps() });
-  const runtime = await openTestRuntime(url.href);
+  await prepareDatabase(url.href);
+}
+
+/** Migrates an empty database and applies the baseline to it. */
+export async function prepareDatabase(url: string): Promise<void> {
+  await migrateUp({ url, steps: await readSteps() });
+  const runtime = await openTestRuntime(url);
   await runtime.matrix.apply(operatorCall(60_000), [await readMatrixFile(shippedBaseline)]);
   await runtime.close();
 }
