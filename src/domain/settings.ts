@@ -97,7 +97,7 @@ export type SettingValues = {
 export function requireSettingKey(text: string): SettingKey {
   const key = settingKeys.find((known) => known === text);
   if (key) return key;
-  throw new RolecallError('unknown_setting', `there is no setting "${text}"`, {
+  throw new RolecallError('unknown_setting', 'there is no setting with this key', {
     didYouMean: nearestNames(text, settingKeys),
   });
 }

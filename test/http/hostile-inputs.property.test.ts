@@ -46,6 +46,11 @@ async function inject({ method, target, headers, body }: Request): Promise<Answe
   };
 }
 
+/** Whether it arrives as it is written: `inject` takes the dots out of a path as browsers do. */
+function arrives({ target }: Request): boolean {
+  return new URL(target, 'http://x').pathname === target.replace(/\?.*$/s, '');
+}
+
 test.for(operations)('$method $path stands whatever it is sent', { timeout: 600_000 }, async (operation) => {
   await service.as().post('/users').send({ id: 'subject' });
   const offset = Math.floor(Math.random() * headerShare);
@@ -56,7 +61,7 @@ test.for(operations)('$method $path stands whatever it is sent', { timeout: 600_
     counts.cells += 1;
     await fc
       .assert(
-        fc.asyncProperty(cell.requests, async (request) => {
+        fc.asyncProperty(cell.requests.filter(arrives), async (request) => {
           const answer = await inject(request);
           counts.cases += 1;
           expectAsDocumented(answer, operation);
