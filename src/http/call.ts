@@ -4,7 +4,7 @@ import { RolecallError } from '../domain/errors.ts';
 import type { Principal } from '../domain/principals.ts';
 import { parseRevision, type Revision } from '../domain/revisions.ts';
 import { type Sight, seesNothing } from '../domain/sight.ts';
-import type { Call } from '../services/call.ts';
+import type { Call, Written } from '../services/call.ts';
 import type { Asking } from '../services/decisions/access-check.ts';
 
 /** What a request carries through its hooks; the name under which Fastify keeps it. */
@@ -30,16 +30,19 @@ export function principalOf(request: FastifyRequest): Principal {
   return principal;
 }
 
+export function isDryRun(request: FastifyRequest): boolean {
+  return (request.query as { dryRun?: 'true' | 'false' }).dryRun === 'true';
+}
+
 /** The call that a request makes, for services that read and change. */
 export function callOf(request: FastifyRequest): Call {
   const caller = principalOf(request);
-  const query = request.query as { dryRun?: 'true' | 'false' };
   return {
     caller,
     requestId: request.id,
     deadline: stateOf(request).deadline,
     sight: stateOf(request).sight ?? seesNothing,
-    dryRun: query.dryRun === 'true',
+    dryRun: isDryRun(request),
     idempotency: idempotencyOf(request, caller),
   };
 }
@@ -70,13 +73,13 @@ function revisionOf(text: string): Revision {
 export function sendWritten<T extends object>(
   reply: FastifyReply,
   call: Call,
-  written: { readonly revision: string; readonly changed: boolean },
+  written: Pick<Written<unknown>, 'revision' | 'changed' | 'impact'>,
   made: T,
   created = false,
 ) {
   reply.code(created ? 201 : 200);
-  const { revision, changed } = written;
-  return { ...made, revision, changed, ...(call.dryRun ? { dryRun: true as const } : {}) };
+  const { revision, changed, impact } = written;
+  return { ...made, revision, changed, ...(call.dryRun ? { dryRun: true as const, impact } : {}) };
 }
 
 const idempotencyKeyForm = 'Idempotency-Key has 1-128 letters, digits or . _ ~ : @ / + = -';

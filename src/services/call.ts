@@ -2,7 +2,9 @@ import { actorOf, type Caller } from '../domain/principals.ts';
 import { type Sight, seesEverything } from '../domain/sight.ts';
 import { type Deadline, deadlineIn } from '../storage/deadline.ts';
 import type { IdempotencyKey } from '../storage/idempotency.ts';
-import type { WriteContext } from '../storage/transaction.ts';
+import type { WriteContext, Written } from '../storage/transaction.ts';
+
+export type { Written };
 
 /** One use of the service: who asks, until when an answer is due, and how a change is to be made. */
 export interface Call {
@@ -38,7 +40,8 @@ export function operatorCall(timeoutMs: number): Call {
 
 /** A write that nobody asked for: the service notes what it found. */
 export function serviceContext(deadline: Deadline): WriteContext {
-  return { actor: { kind: 'service' }, requestId: null, deadline, dryRun: false, idempotency: null };
+  const unasked = { requestId: null, dryRun: false, sight: seesEverything, idempotency: null };
+  return { actor: { kind: 'service' }, deadline, ...unasked };
 }
 
 /** The internal key to note as having granted or created something; null stands for the operator. */

@@ -123,17 +123,24 @@ export function requirePermissionOf(
   if (isNarrowedAway || !decide(catalogue, access, slug, scope).allowed) throw lacks(permission, scope);
 }
 
-/**
- * Where the caller's user, through the caller's credential, has the permission. Throws `forbidden` if that is nowhere.
- */
-export function requireSight(
+/** Where the caller's user, through the caller's credential, has the permission. */
+export function sightFor(
   access: CompiledAccess | undefined,
   { narrowedTo }: Principal,
   permission: BuiltinPermission,
 ): Sight {
   const slug = slugFor(permission);
   const isNarrowedAway = narrowedTo !== null && !narrowedTo.has(slug);
-  const sight = access === undefined || isNarrowedAway ? seesNothing : scopesOf(access, slug);
+  return access === undefined || isNarrowedAway ? seesNothing : scopesOf(access, slug);
+}
+
+/** The same; throws `forbidden` if that is nowhere. */
+export function requireSight(
+  access: CompiledAccess | undefined,
+  caller: Principal,
+  permission: BuiltinPermission,
+): Sight {
+  const sight = sightFor(access, caller, permission);
   if (sight.scopes.length > 0) return sight;
   throw new RolecallError('forbidden', `this needs the permission ${permission}, in whatever scope`);
 }

@@ -1,7 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import type { Impact } from '../domain/decision/impact.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
 import { formatRevision, type Revision } from '../domain/revisions.ts';
+import type { Sight } from '../domain/sight.ts';
 import { unlessLost, whileThere } from './connection.ts';
 import { type ChangeHandle, changeHandleOn, type Database, handleOn, type ReadHandle } from './database.ts';
 import { type Deadline, deadlineIn, isPast, unavailable } from './deadline.ts';
@@ -10,6 +12,7 @@ import { mayRetry, toRolecallError, wasRefused } from './errors.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
 import { appendJournal, lockRevision } from './journal.ts';
 import { type CatalogueAt, openCatalogueAt } from './read-models/catalogue-at.ts';
+import { impactOf } from './read-models/impact.ts';
 import { endSilentHolders } from './silent-holders.ts';
 import type { LaneTransaction } from './write-lane.ts';
 
@@ -20,6 +23,8 @@ export interface WriteContext {
   readonly deadline: Deadline;
   /** Do everything, keep nothing. */
   readonly dryRun: boolean;
+  /** Where the caller sees users: of what a dry run would do to them, what lies there is told. */
+  readonly sight: Sight;
   readonly idempotency: IdempotencyKey | null;
 }
 
@@ -35,6 +40,8 @@ export interface Written<T> {
   /** The revision this write made, or the present one if it changed nothing. */
   readonly revision: string;
   readonly changed: boolean;
+  /** Of a dry run: whose access the write would alter. */
+  readonly impact?: Impact;
 }
 
 export interface Transactions {
@@ -138,18 +145,21 @@ export function openTransactions(database: Database, journalKey: string): Transa
         if (answer !== undefined) return answer as Written<T>;
       }
       const entries: JournalEntry[] = [];
+      const saving = context.dryRun ? sql`savepoint tried`.execute() : undefined;
       // The first questions of the change are sent along with the lock: the connection answers in order, so they are read
       // after it, and the lock is not held while they travel.
       const record = (entry: JournalEntry) => void entries.push(entry);
       const changing = change(Object.assign(changeHandleOn(lane), { record, catalogueAt }));
-      const [locked, value] = await Promise.all([locking, changing]);
+      const [locked, value] = await Promise.all([locking, changing, saving]);
       if (!locked.isSameIncarnation) throw new OtherIncarnation();
       const changed = entries.length > 0;
       const taken = locked.value + (changed && !context.dryRun ? 1 : 0);
       const written = { value, changed, revision: formatRevision({ epoch: locked.epoch, value: taken }) };
       if (context.dryRun) {
+        const undo = () => sql`rollback to savepoint tried`.execute();
+        const impact = await impactOf(sql, entries, context.sight, undo);
         lane.undo();
-        return written;
+        return { ...written, impact };
       }
       // From here COMMIT goes out. Whoever ran out of time was told 503 and must find nothing done.
       if (lane.isGone()) throw unavailable('the write ran out of time and was undone');

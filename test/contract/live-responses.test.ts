@@ -68,6 +68,22 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
     as
       .put(`/users/${await newUser(as)}/roles/loader`)
       .send({ expiresAt: '2099-01-01T00:00:00Z', reason: 'try' }),
+  replaceUserRoles: async (as) => {
+    const user = await newUser(as);
+    const { headers } = await as.get(`/users/${user}/roles`);
+    return as
+      .put(`/users/${user}/roles?dryRun=true`)
+      .set('if-match', String(headers['etag']))
+      .send({ grants: [{ role: 'loader' }] });
+  },
+  changeGrants: async (as) =>
+    as.post('/grants/batch').send({
+      mode: 'each',
+      changes: [
+        { op: 'grant', user: await newUser(as), role: 'loader' },
+        { op: 'revoke', user: 'nobody-at-all', role: 'loader' },
+      ],
+    }),
   revokeRole: async (as) => {
     const user = await newUser(as);
     await as.put(`/users/${user}/roles/loader?scope=north`).expect(201);

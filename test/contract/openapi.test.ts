@@ -131,8 +131,10 @@ test('no internal key and no id that is a number is anywhere (4.2)', () => {
   expect([...new Set(numbers)].sort()).toEqual([
     'default',
     'exceptionsLeftOut',
+    'gaining',
     'grantsRemoved',
     'least',
+    'losing',
     'most',
     'nearestRolesLeftOut',
     'number',
@@ -142,6 +144,7 @@ test('no internal key and no id that is a number is anywhere (4.2)', () => {
     'status',
     'times',
     'users',
+    'usersLeftOut',
     'value',
     'values',
     'viaLeftOut',

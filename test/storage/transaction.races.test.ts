@@ -3,6 +3,7 @@ import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RolecallError } from '../../src/domain/errors.ts';
 import type { UserId } from '../../src/domain/ids.ts';
+import { seesEverything } from '../../src/domain/sight.ts';
 import { type DatabaseOptions, openDatabase } from '../../src/storage/database.ts';
 import { deadlineIn } from '../../src/storage/deadline.ts';
 import type { IdempotencyKey } from '../../src/storage/idempotency.ts';
@@ -51,6 +52,7 @@ function context(more: Partial<WriteContext> = {}): WriteContext {
     requestId: null,
     deadline: deadlineIn(20_000),
     dryRun: false,
+    sight: seesEverything,
     idempotency: null,
     ...more,
   };

@@ -9,6 +9,7 @@ import {
   type SealedContent,
   sealEntry,
 } from '../../src/domain/journal-entries.ts';
+import { seesEverything } from '../../src/domain/sight.ts';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
 import { deadlineIn } from '../../src/storage/deadline.ts';
 import type { IdempotencyKey } from '../../src/storage/idempotency.ts';
@@ -50,6 +51,7 @@ function context(more: Partial<WriteContext> = {}): WriteContext {
     requestId: 'request-1',
     deadline: deadlineIn(20_000),
     dryRun: false,
+    sight: seesEverything,
     idempotency: null,
     ...more,
   };
@@ -161,7 +163,8 @@ describe('a write', () => {
     expect(numberOf(written.revision)).toBe(await revisionValue());
     expect(await traces()).toEqual(before);
     const nothing = await transactions.write(dry, async () => 'nothing');
-    expect(nothing).toEqual({ value: 'nothing', changed: false, revision: written.revision });
+    const impact = { users: 0, gaining: 0, losing: 0, changes: [], usersLeftOut: 0 };
+    expect(nothing).toEqual({ value: 'nothing', changed: false, revision: written.revision, impact });
   });
 
   test('that is only tried out fails as it would in earnest', async () => {

@@ -2,9 +2,9 @@ import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
 import type { Scope } from '../../domain/ids.ts';
 import { everywhere } from '../../domain/scopes.ts';
 import type { Authentication } from '../../services/authentication.ts';
-import type { AccessCheck } from '../../services/decisions/access-check.ts';
+import { type AccessCheck, aboutOthers } from '../../services/decisions/access-check.ts';
 import { type Access, accessOf } from '../access.ts';
-import { askingOf, stateOf } from '../call.ts';
+import { askingOf, isDryRun, stateOf } from '../call.ts';
 
 type Demand = Extract<Access, { who: 'callers with' }>;
 
@@ -57,6 +57,8 @@ export function addAuthorization(
   async function admit(request: FastifyRequest, { permission, scope: source }: Demand): Promise<void> {
     const { scope = everywhere } = request.query as { scope?: Scope };
     const asked = { query: scope, everywhere, body: null, held: null }[source];
-    stateOf(request).sight = await accessCheck.requireOf(askingOf(request, {}), permission, asked);
+    const asking = askingOf(request, {});
+    const sight = await accessCheck.requireOf(asking, permission, asked);
+    stateOf(request).sight = isDryRun(request) ? await accessCheck.sightOf(asking, aboutOthers.see) : sight;
   }
 }

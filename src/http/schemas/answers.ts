@@ -1,12 +1,32 @@
 import { z } from 'zod';
 import { problemSchema } from '../problem.ts';
-import { listOf, revisionOut, timeOut } from './primitives.ts';
+import { listOf, revisionOut, slugs, timeOut } from './primitives.ts';
+
+const impact = z
+  .object({
+    users: z.int().meta({ description: 'How many users could do something else at once' }),
+    gaining: z.int(),
+    losing: z.int(),
+    changes: listOf(
+      z
+        .object({
+          user: z.string(),
+          scopes: listOf(z.object({ scope: z.string(), gained: slugs, lost: slugs })).meta({
+            description: 'Each scope at which the user has something and could do something else',
+          }),
+        })
+        .meta({ id: 'UserImpact' }),
+    ).meta({ description: 'Up to 100 users, as far as the caller may see them' }),
+    usersLeftOut: z.int(),
+  })
+  .meta({ id: 'Impact' });
 
 /** What the answer to every write carries besides what it made. */
 export const writtenMembers = {
   revision: revisionOut,
   changed: z.boolean().meta({ description: 'false if everything was so already' }),
   dryRun: z.literal(true).optional().meta({ description: 'Only when nothing was kept' }),
+  impact: impact.optional().meta({ description: 'Only of a dry run: what the write would do to users' }),
 };
 
 /** What an answer about the past carries besides. */

@@ -7,7 +7,7 @@ import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import type { Principal } from '../../domain/principals.ts';
 import { formatRevision } from '../../domain/revisions.ts';
 import { commonSight, type Sight, seesEverything } from '../../domain/sight.ts';
-import { requirePermissionOf, requireSight } from '../guard.ts';
+import { requirePermissionOf, requireSight, sightFor } from '../guard.ts';
 import type { DecisionCounts } from './decision-counts.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
 import type { Asking, FreshnessMode, View, Views } from './views.ts';
@@ -73,6 +73,8 @@ export interface AccessCheck {
    * Resolves to where the caller has it.
    */
   requireOf(asking: Asking, permission: BuiltinPermission, scope: Scope | null): Promise<Sight>;
+  /** Where the caller has the permission, if anywhere. */
+  sightOf(asking: Asking, permission: BuiltinPermission): Promise<Sight>;
 }
 
 export interface AccessCheckSources {
@@ -159,6 +161,11 @@ export function openAccessCheck({
       const view = await views.of(asking, [asking.caller.userId]);
       if (scope !== null) requireOn(view, asking.caller, permission, scope);
       return sightOn(view, asking.caller, permission);
+    },
+
+    async sightOf(asking, permission) {
+      const view = await views.of(asking, [asking.caller.userId]);
+      return sightFor(accessOn(view, asking.caller.userId), asking.caller, permission);
     },
   };
 }
