@@ -17,7 +17,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true });
 });
 
-test('a typo is named with file, line and column and the nearest name, and nothing is written (2.6)', async () => {
+test('a typo is named with file, line and column and the nearest name, and nothing is written (0.5, 2.6)', async () => {
   const text = (await readFile(shippedBaseline, 'utf8')).replace(
     '- documents.view_document\n',
     '- documents.view_documnet\n',

@@ -68,7 +68,7 @@ describe('what each command prints, and its exit code (3.6)', () => {
     await expect(pages.join('\n')).toMatchFileSnapshot('migrate.golden.txt');
   });
 
-  test('names what differs and exits with 2 (0.3)', async () => {
+  test('names what differs and exits with 2 (0.3, 0.5)', async () => {
     const sql = postgres(database.url, { max: 1, onnotice: () => {} });
     await sql`alter table rolecall.users drop constraint users_id_length`;
     const [page, json, repair] = [

@@ -19,6 +19,7 @@ interface JsonOption {
 
 interface DownOptions extends JsonOption {
   readonly to?: string;
+  readonly dryRun?: boolean;
   readonly destroy?: boolean;
   readonly backupRef?: string;
 }
@@ -30,14 +31,15 @@ export function addMigrate(program: Command): void {
     .command('up')
     .description('run every pending step; safe to start from any number of processes at once')
     .option('--to <step>', 'the last step to run, by name or number')
+    .option('--dry-run', 'do it all in one transaction, say what came of it, and take it back')
     .option('--json', 'print JSON')
-    .action(async ({ to, json }: JsonOption & { to?: string }) => {
-      const applied = await migrateUp(await runOptions(), to);
-      if (json) printJson({ applied });
+    .action(async ({ to, dryRun = false, json }: JsonOption & { to?: string; dryRun?: boolean }) => {
+      const applied = await migrateUp({ ...(await runOptions()), dryRun }, to);
+      if (json) printJson({ applied, dryRun });
       else
         print(
           applied.length > 0
-            ? `Applied ${count(applied.length, 'step')}.`
+            ? `${dryRun ? 'Would apply' : 'Applied'} ${count(applied.length, 'step')}.`
             : 'Nothing to do: the database is up to date.',
         );
     });
@@ -47,18 +49,20 @@ export function addMigrate(program: Command): void {
     .description('undo the newest steps; what they hold is kept and comes back with `up`')
     .argument('[count]', 'how many; 1 if left out', readCount)
     .option('--to <step>', 'undo what came after this step')
+    .option('--dry-run', 'do it all in one transaction, say what came of it, and take it back')
     .option('--destroy', 'lose what the steps hold instead of keeping it')
     .option('--backup-ref <text>', 'with --destroy: the backup that has it')
     .option('--json', 'print JSON')
-    .action(async (steps: number | undefined, { to, json, ...options }: DownOptions) => {
+    .action(async (steps: number | undefined, { to, dryRun = false, json, ...options }: DownOptions) => {
       if (steps !== undefined && to !== undefined)
         throw new RolecallError('invalid_input', 'say how many steps or --to, not both');
       const undone = await migrateDown(
-        { ...(await runOptions()), ...readDestroy(options) },
+        { ...(await runOptions()), dryRun, ...readDestroy(options) },
         to ?? steps ?? 1,
       );
-      if (json) printJson({ undone });
-      else print(undone.length > 0 ? `Undid ${count(undone.length, 'step')}.` : 'Nothing to undo.');
+      const did = dryRun ? 'Would undo' : 'Undid';
+      if (json) printJson({ undone, dryRun });
+      else print(undone.length > 0 ? `${did} ${count(undone.length, 'step')}.` : 'Nothing to undo.');
     });
 
   migrate

@@ -29,12 +29,16 @@ export function gainsOf(before: AccessState, after: AccessState, now: Instant): 
   const gains = new Set<string>();
   for (const [user, access] of after.users) {
     const had = before.users.get(user) ?? nothing;
+    const held = new Set(had.active ? giftsOf(before.catalogue, had, now).map(textOf) : []);
+    // The same gift, or others that together are as much.
+    const hasHeld = (gift: Gift) =>
+      held.has(textOf(gift)) ||
+      (had.active && holdsWholly(before.catalogue, { access: had, narrowedTo: null }, gift, now));
     for (const gift of giftsOf(after.catalogue, access, now))
-      if (access.active && !hasGift(before.catalogue, had, gift, now))
-        gains.add(`${user} gains ${describe(gift)}`);
-    const denied = denialsOf(access, now);
+      if (access.active && !hasHeld(gift)) gains.add(`${user} gains ${describe(gift)}`);
+    const denied = new Set(denialsOf(access, now).map(textOf));
     for (const denial of denialsOf(had, now))
-      if (access.active && !denied.some((other) => sameGift(other, denial)))
+      if (access.active && !denied.has(textOf(denial)))
         gains.add(`${user} is no longer denied ${describe(denial)}`);
   }
   for (const [id, key] of after.credentials)
@@ -45,20 +49,8 @@ export function gainsOf(before: AccessState, after: AccessState, now: Instant): 
 
 const nothing: UserAccess = { active: false, grants: [], exceptions: [] };
 
-/** The same gift, or others that together are as much. */
-function hasGift(catalogue: Catalogue, access: UserAccess, gift: Gift, now: Instant): boolean {
-  if (!access.active) return false;
-  if (giftsOf(catalogue, access, now).some((held) => sameGift(held, gift))) return true;
-  return holdsWholly(catalogue, { access, narrowedTo: null }, gift, now);
-}
-
-function sameGift(a: Gift, b: Gift): boolean {
-  return (
-    a.permission === b.permission &&
-    a.scope === b.scope &&
-    a.startsAt === b.startsAt &&
-    a.expiresAt === b.expiresAt
-  );
+function textOf({ permission, scope, startsAt, expiresAt }: Gift): string {
+  return `${permission} ${scope} ${startsAt} ${expiresAt}`;
 }
 
 function letsIn({ revoked, expiresAt }: Credential, now: Instant): boolean {

@@ -22,9 +22,13 @@ interface Kept {
   readonly sequences: readonly { readonly name: string; readonly last: string; readonly called: boolean }[];
 }
 
-/** Copies what the step's way down is about to drop. Throws `migration_refused` if there is no place to copy it to. */
-export async function keepLosses(sql: Sql, step: Step, losses: readonly Loss[]): Promise<void> {
+/**
+ * Copies what the step's way down is about to drop. Returns what it kept, how many rows of what. Throws
+ * `migration_refused` if there is no place to copy it to.
+ */
+export async function keepLosses(sql: Sql, step: Step, losses: readonly Loss[]): Promise<readonly string[]> {
   await openArchive(sql);
+  const said: string[] = [];
   for (const { table, columns } of losses) {
     const keys = columns === null ? [] : await primaryKeyOf(sql, table);
     const kept: Kept = {
@@ -39,11 +43,14 @@ export async function keepLosses(sql: Sql, step: Step, losses: readonly Loss[]):
       // One of a type of our own, which may be dropped too, is kept as text.
       .map(({ name, own }) => (own ? sql`${sql(name)}::text as ${sql(name)}` : sql`${sql(name)}`))
       .reduce((a, b) => sql`${a}, ${b}`);
-    await sql`create table ${sql(`${archive}.${kept.name}`)} as select ${list} from ${sql(`rolecall.${table}`)}`;
+    const { count } =
+      await sql`create table ${sql(`${archive}.${kept.name}`)} as select ${list} from ${sql(`rolecall.${table}`)}`;
     // What policies kept from somebody who may read every table, they keep from them here; the owner they let through.
     await sql`alter table ${sql(`${archive}.${kept.name}`)} enable row level security`;
     await sql`insert into ${sql(`${archive}.contents`)} (step, name, kept) values (${step.name}, ${kept.name}, ${JSON.stringify(kept)}::text::jsonb)`;
+    said.push(`${count} rows of ${table}${columns === null ? '' : ` (${columns.join(', ')})`}`);
   }
+  return said;
 }
 
 async function openArchive(sql: Sql): Promise<void> {

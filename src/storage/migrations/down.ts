@@ -11,9 +11,10 @@ import { pendingSteps, readLedger } from './ledger.ts';
 import { columnsThatStay, lossesBetween } from './losses.ts';
 import { openRecorder } from './recording.ts';
 import { runFile } from './running.ts';
-import { connected, locked, type RunOptions, type Transaction } from './session.ts';
+import { connected, type RunOptions, type Transaction } from './session.ts';
 import { isStructural, runsOutsideTransaction, splitStatements } from './statements.ts';
 import type { Step } from './steps.ts';
+import { stepByStep } from './stepwise.ts';
 import { findStep } from './up.ts';
 
 export interface DownOptions extends RunOptions {
@@ -31,29 +32,20 @@ export function migrateDown(options: DownOptions, target: number | string): Prom
     typeof target === 'number'
       ? [target, -1]
       : [Number.POSITIVE_INFINITY, findStep(options.steps, target).position];
-  return connected(options, async (sql) => {
-    const undone: string[] = [];
-    while (undone.length < count) {
-      const done = await locked(sql, options, async (transaction) => {
-        const ledger = await readLedger(transaction);
-        pendingSteps(options.steps, ledger);
-        const newest = ledger.at(-1);
-        const step = options.steps.find((candidate) => candidate.name === newest?.name);
-        if (!step || step.position <= last) return undefined;
-        const kept = await (runsOutsideTransaction(step.down) ? undoOutside : undo)(
-          transaction,
-          options,
-          step,
-        );
-        return { name: step.name, kept };
-      });
-      if (!done) return undone;
-      undone.push(done.name);
-      options.onProgress?.(`undid ${done.name}`);
-      for (const what of done.kept) options.onProgress?.(`kept ${what} in rolecall_archive`);
-    }
-    return undone;
-  });
+  return connected(options, (sql) =>
+    stepByStep(sql, options, async (transaction, done) => {
+      if (done >= count) return undefined;
+      const ledger = await readLedger(transaction);
+      pendingSteps(options.steps, ledger);
+      const newest = ledger.at(-1);
+      const step = options.steps.find((candidate) => candidate.name === newest?.name);
+      if (!step || step.position <= last) return undefined;
+      const run = runsOutsideTransaction(step.down) ? undoOutside : undo;
+      const kept = await run(transaction, options, step);
+      const lines = kept.map((what) => `kept ${what} in rolecall_archive`);
+      return { name: step.name, lines: [`undid ${step.name}`, ...lines] };
+    }),
+  );
 }
 
 async function undo(transaction: Transaction, options: DownOptions, step: Step): Promise<readonly string[]> {
@@ -83,9 +75,9 @@ async function undo(transaction: Transaction, options: DownOptions, step: Step):
     ...backup,
   });
   await transaction`delete from rolecall.migrations where name = ${step.name}`;
-  if (kept.length > 0 && !destroy) await keepLosses(transaction, step, kept);
+  const said = kept.length > 0 && !destroy ? await keepLosses(transaction, step, kept) : [];
   await runFile(transaction, file, step.down);
-  return destroy ? [] : names;
+  return said;
 }
 
 /** Only an index goes: no row is lost, and nobody gains. */
@@ -94,7 +86,8 @@ async function undoOutside(
   options: DownOptions,
   step: Step,
 ): Promise<readonly string[]> {
-  await buildConcurrently(transaction, options, `${step.name}.down.sql`, step.down, null);
+  if (!options.dryRun)
+    await buildConcurrently(transaction, options, `${step.name}.down.sql`, step.down, null);
   const record = await openRecorder(transaction, options.journalKey);
   await record({ steps: [step.name], direction: 'down', hash: step.downHash, kept: [] });
   await transaction`delete from rolecall.migrations where name = ${step.name}`;
@@ -137,7 +130,7 @@ function touches(
 ): boolean {
   const columns = (objects: readonly CatalogObject[]) =>
     objects
-      .filter(({ name }) => tables.includes(/^(?:table|column) (\w+)/.exec(name)?.[1] ?? ''))
+      .filter(({ name }) => tables.includes(/^column (\w+)/.exec(name)?.[1] ?? ''))
       .map(({ name, definition }) => `${name}: ${definition}`)
       .join('\n');
   return columns(before) !== columns(after);

@@ -16,6 +16,8 @@ export interface RunOptions {
   readonly journalKey?: string;
   /** Told about each step as it ends and about waiting for somebody; for people, on stderr. */
   readonly onProgress?: (line: string) => void;
+  /** Do everything, in one transaction that is taken back at the end. */
+  readonly dryRun?: boolean;
   /** How long to wait in all for another process that migrates, or for tables that are in use. */
   readonly lockWaitMs?: number;
 }

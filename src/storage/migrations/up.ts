@@ -4,9 +4,10 @@ import { buildConcurrently } from './concurrently.ts';
 import { findUnrecorded, pendingSteps, readLedger } from './ledger.ts';
 import { openRecorder } from './recording.ts';
 import { runFile } from './running.ts';
-import { connected, locked, type RunOptions, type Transaction } from './session.ts';
+import { connected, type RunOptions, type Transaction } from './session.ts';
 import { runsOutsideTransaction } from './statements.ts';
 import type { Step } from './steps.ts';
+import { stepByStep } from './stepwise.ts';
 
 /**
  * Runs every pending step, or those up to the one named `to`, each in one transaction with its ledger row, so that a step
@@ -16,26 +17,16 @@ import type { Step } from './steps.ts';
  */
 export function migrateUp(options: RunOptions, to?: string): Promise<readonly string[]> {
   const last = to === undefined ? Number.POSITIVE_INFINITY : findStep(options.steps, to).position;
-  return connected(options, async (sql) => {
-    const ran: string[] = [];
-    for (;;) {
-      const done = await locked(sql, options, async (transaction) => {
-        const [next] = pendingSteps(options.steps, await readLedger(transaction));
-        if (!next) return recordPrinted(transaction, options);
-        if (next.position > last) return undefined;
-        const came = await (runsOutsideTransaction(next.up) ? applyOutside : apply)(
-          transaction,
-          options,
-          next,
-        );
-        return { name: next.name, came };
-      });
-      if (!done) return ran;
-      if (done.name) ran.push(done.name);
-      if (done.name) options.onProgress?.(`applied ${done.name}`);
-      for (const line of done.came) options.onProgress?.(line);
-    }
-  });
+  return connected(options, (sql) =>
+    stepByStep(sql, options, async (transaction) => {
+      const [next] = pendingSteps(options.steps, await readLedger(transaction));
+      if (!next) return recordPrinted(transaction, options);
+      if (next.position > last) return undefined;
+      const run = runsOutsideTransaction(next.up) ? applyOutside : apply;
+      const came = await run(transaction, options, next);
+      return { name: next.name, lines: [`applied ${next.name}`, ...came] };
+    }),
+  );
 }
 
 /** The step of that name or number. Throws `invalid_input` for one that this release does not have. */
@@ -68,7 +59,8 @@ async function applyOutside(
   options: RunOptions,
   step: Step,
 ): Promise<readonly string[]> {
-  await buildConcurrently(transaction, options, `${step.name}.sql`, step.up, step.catalog);
+  if (!options.dryRun)
+    await buildConcurrently(transaction, options, `${step.name}.sql`, step.up, step.catalog);
   return finish(transaction, options, step, await openRecorder(transaction, options.journalKey));
 }
 
@@ -78,7 +70,7 @@ async function recordPrinted(transaction: Transaction, options: RunOptions) {
   if (steps.length === 0) return undefined;
   const record = await openRecorder(transaction, options.journalKey);
   await record({ steps, direction: 'up' });
-  return { name: null, came: [`recorded ${steps.join(', ')} in the journal`] };
+  return { name: null, lines: [`recorded ${steps.join(', ')} in the journal`] };
 }
 
 /** Brings back what was kept, writes the ledger row and the journal's. Restoring 0000 brings the journal itself back. */
