@@ -83,4 +83,4 @@ test('the guided path: state, dry run, run, verify, back and forth, on a copy an
     said.push([...down, ...up].filter((line) => !/ (?:journal|epochs)\b/.test(line)));
   }
   expect(said[0]).toEqual(said[1]);
-});
+}, 600_000);

@@ -167,7 +167,7 @@ describe.skipIf(!hasBalancer)("behind a balancer (needs Debian's haproxy)", () =
     expect(half).toBeGreaterThan(100);
     expect(answered).toBeGreaterThan(half);
     expect(written).toBeGreaterThan(10);
-  });
+  }, 600_000);
 });
 
 test('a migration that waits for a long reader refuses no question meanwhile (F-17)', async () => {
@@ -205,4 +205,4 @@ test('a migration that waits for a long reader refuses no question meanwhile (F-
   });
   expect(seen.failed).toEqual([]);
   for (const latencies of [before, meanwhile, after]) expect(latencies.length).toBeGreaterThan(10);
-});
+}, 600_000);
