@@ -38,6 +38,7 @@ export const errorCodes = [
   'managed_by_matrix',
   'withheld_by_layer',
   'immutable_setting',
+  'key_ended',
   'last_administrator',
   'batch_refused',
   'lost_history',

@@ -10,7 +10,7 @@ export type JournalKind =
   | `include_${'set' | 'removed'}`
   | `edge_${'set' | 'removed'}`
   | `permission_${'registered' | 'updated' | 'retired'}`
-  | `key_${'created' | 'revoked'}`
+  | `key_${'created' | 'revoked' | 'rotated'}`
   | `layer_${'applied' | 'removed'}`
   | 'setting_changed'
   | 'personal_purged'
@@ -48,8 +48,14 @@ export interface JournalEntry {
 
 /** Who changed something: a user through a credential, or the operator of the database on the command line. */
 export type Actor =
-  /** `credentialPk` is an API key, or, below zero, an identity that a token proved. */
-  | { readonly kind: 'user'; readonly userPk: number; readonly credentialPk: number }
+  | {
+      readonly kind: 'user';
+      readonly userPk: number;
+      /** An API key, or, below zero, an identity that a token proved. */
+      readonly credentialPk: number;
+      /** Whose credential it was, where its owner acted for the user. */
+      readonly throughPk: number | null;
+    }
   | { readonly kind: 'operator' }
   /** The service itself, noting what it found. */
   | { readonly kind: 'service' };
@@ -64,6 +70,8 @@ export interface SealedContent {
   readonly actorKind: string;
   readonly actorPk: number | null;
   readonly credentialPk: number | null;
+  /** Whose credential it was, where its owner acted for the actor. */
+  readonly throughPk: number | null;
   readonly requestId: string | null;
   readonly userPk: number | null;
   readonly rolePk: number | null;
@@ -75,10 +83,10 @@ export interface SealedContent {
 
 /** Chains one row to the row before it. */
 export function sealEntry(key: string, previous: Buffer, content: SealedContent): Buffer {
-  return createHmac('sha256', key)
-    .update(previous)
-    .update(canonicalJson({ ...content }))
-    .digest();
+  const { throughPk, ...always } = content;
+  // Rows that were sealed before anybody could act for somebody lack the member.
+  const sealed = throughPk === null ? always : { ...always, throughPk };
+  return createHmac('sha256', key).update(previous).update(canonicalJson(sealed)).digest();
 }
 
 /** Stands in the sealed row for a personal value, so that erasing the value breaks no link. */

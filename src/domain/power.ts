@@ -10,10 +10,11 @@ export interface Gift extends Window {
   readonly scope: Scope;
 }
 
-/** Somebody's access together with the list that their credential narrows it to, if it has one. */
+/** Somebody's access together with what their credential leaves of it: a list of permissions, if it has one, and a scope. */
 export interface Power {
   readonly access: UserAccess;
   readonly narrowedTo: ReadonlySet<PermissionSlug> | null;
+  readonly within: Scope;
 }
 
 /**
@@ -27,6 +28,7 @@ export function holdsWholly(catalogue: Catalogue, holder: Power, gift: Gift, at:
   if (from >= until) return true;
   if (!holder.access.active || !catalogue.isRegistered(gift.permission)) return false;
   if (holder.narrowedTo !== null && !holder.narrowedTo.has(gift.permission)) return false;
+  if (!covers(holder.within, gift.scope)) return false;
   const exceptions = holder.access.exceptions.filter((exception) => exception.permission === gift.permission);
   const denied = exceptions.some(
     (exception) =>

@@ -34,6 +34,7 @@ const problems: Readonly<Record<ErrorCode, readonly [status: number, title: stri
   managed_by_matrix: [409, 'Managed by the matrix'],
   withheld_by_layer: [409, 'Withheld by a matrix layer'],
   immutable_setting: [409, 'Not for changing'],
+  key_ended: [409, 'The key works no more'],
   last_administrator: [409, 'Nobody would be administrator'],
   batch_refused: [409, 'Some rows were refused'],
   lost_history: [409, 'That revision was lost'],

@@ -1,18 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { base62, formatApiKey, hashSecret } from '../domain/api-keys.ts';
 import { RolecallError } from '../domain/errors.ts';
-import type { Instant, PermissionSlug, RoleKey, UserId } from '../domain/ids.ts';
+import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { administratorRole, builtinSlugs } from '../domain/matrix/builtin.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { administratorRemains } from '../storage/administrators.ts';
-import { type ApiKeyRow, findApiKey, insertApiKey, listApiKeys, revokeApiKey } from '../storage/api-keys.ts';
+import {
+  type ApiKeyRow,
+  credentialStands,
+  endApiKeyIn,
+  findApiKey,
+  insertApiKey,
+  listApiKeys,
+  revokeApiKey,
+} from '../storage/api-keys.ts';
 import { findPlace, putGrant } from '../storage/grants.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { findUser } from '../storage/users.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
 import { recordGrant } from './grants.ts';
-import { guardChange } from './guard.ts';
+import { guardChange, type KeyReach } from './guard.ts';
 import { requirePermission, requireRole, requireUser } from './lookups.ts';
 import { createUser } from './users.ts';
 
@@ -28,18 +36,36 @@ export interface KeyTerms {
   readonly user: UserId;
   readonly name: string;
   readonly permissions: readonly PermissionSlug[] | null;
+  readonly scope: Scope;
   readonly expiresAt: Instant | null;
 }
 
+/** How one key takes the place of another. */
+export interface Rotation {
+  /** Seconds for which both work, unless the old one ends sooner. */
+  readonly overlap: number;
+  /** When the new one ends; left out, when the old one would have. */
+  readonly expiresAt?: Instant | null | undefined;
+}
+
 export interface ApiKeys {
+  /** Keys that work in sight of the caller. */
   list(
     call: Call,
     filter: { readonly user?: UserId | undefined },
     page: PageRequest,
   ): Promise<Page<ApiKeyRow>>;
-  /** A key gives whoever has it all that its user has, or what of it the list names: guarded as giving just that. */
+  /**
+   * A key gives whoever has it what its list names, in its scope: guarded as giving just that, whether its user has it yet
+   * or not. Without a list it grows with its user, so for anybody but oneself that needs `rolecall_escalate`.
+   */
   create(call: Call, terms: KeyTerms): Promise<Written<NewApiKey>>;
   /** Throws `unknown_key`. Revoking twice changes nothing. */
+  /**
+   * A new key in the place of another, which ends after the overlap: guarded as making the new one. Throws `unknown_key`,
+   * and `key_ended` for one that works no more.
+   */
+  rotate(call: Call, id: string, rotation: Rotation): Promise<Written<NewApiKey>>;
   revoke(call: Call, id: string): Promise<Written<ApiKeyRow>>;
   /**
    * For the operator: a key for a user who is made if absent and given `role`, if any, everywhere. With the role admin
@@ -55,7 +81,13 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
     list: (call, filter, page) =>
       transactions.read(call.deadline, async (handle) => {
         const list = `keys ${JSON.stringify(filter.user ?? null)}`;
-        const rows = await listApiKeys(handle, filter, cursors.positionOf(list, page), page.limit);
+        const rows = await listApiKeys(
+          handle,
+          filter,
+          call.sight,
+          cursors.positionOf(list, page),
+          page.limit,
+        );
         return cursors.pageOf(list, page, rows, (row) => row.id);
       }),
 
@@ -63,28 +95,47 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
       transactions.write(
         writeContextOf(call),
         async (handle) => {
+          await guardChange(handle, call, manage, terms.scope, [{ key: reachOf(terms), does: 'make' }]);
           const user = await requireUser(handle, terms.user);
           for (const slug of terms.permissions ?? []) await requirePermission(handle, slug);
-          const narrowedTo = terms.permissions && new Set(terms.permissions);
-          await guardChange(handle, call, manage, everywhere, [
-            { user: terms.user, narrowedTo, until: terms.expiresAt },
-          ]);
           return createKey(handle, call, user.pk, terms);
         },
-        (made) => ({ ...made, key: null }),
+        withoutSecret,
+      ),
+
+    rotate: (call, id, { overlap, expiresAt }) =>
+      transactions.write(
+        writeContextOf(call),
+        async (handle) => {
+          const old = await requireKey(handle, id);
+          const terms = { ...old, expiresAt: expiresAt === undefined ? old.expiresAt : expiresAt };
+          await guardChange(handle, call, manage, old.scope, [{ key: reachOf(terms), does: 'make' }]);
+          if (!(await credentialStands(handle.sql, old.pk)))
+            throw new RolecallError('key_ended', 'this key was revoked or has ended: make a new one');
+          const { pk: userPk } = await requireUser(handle, old.user);
+          await endApiKeyIn(handle, old.pk, overlap);
+          const made = await createKey(handle, call, userPk, terms);
+          const ended = await requireKey(handle, id);
+          handle.record({
+            kind: 'key_rotated',
+            userPk,
+            before: { key: id, expiresAt: old.expiresAt },
+            after: { key: id, expiresAt: ended.expiresAt, successor: made.id },
+          });
+          return made;
+        },
+        withoutSecret,
       ),
 
     revoke: (call, id) =>
       transactions.write(writeContextOf(call), async (handle) => {
-        const key = await findApiKey(handle, id);
-        if (!key) throw new RolecallError('unknown_key', 'there is no key with this id');
-        const narrowedTo = key.permissions && new Set(key.permissions);
-        await guardChange(handle, call, manage, everywhere, [{ user: key.user, narrowedTo }]);
+        const key = await requireKey(handle, id);
+        await guardChange(handle, call, manage, key.scope, [{ key: reachOf(key), does: 'revoke' }]);
         if (key.revokedAt !== null) return key;
         await revokeApiKey(handle, key.pk);
         const { pk: userPk } = await requireUser(handle, key.user);
         handle.record({ kind: 'key_revoked', userPk, before: { key: id } });
-        return (await findApiKey(handle, id)) ?? key;
+        return requireKey(handle, id);
       }),
 
     provision: (call, userId, roleKey) =>
@@ -102,10 +153,26 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
           user: userId,
           name: 'made on the command line',
           permissions: null,
+          scope: everywhere,
           expiresAt: null,
         });
       }),
   };
+}
+
+async function requireKey(handle: WriteHandle, id: string): Promise<ApiKeyRow> {
+  const key = await findApiKey(handle, id);
+  if (!key) throw new RolecallError('unknown_key', 'there is no key with this id');
+  return key;
+}
+
+function reachOf({ user, permissions, scope, expiresAt }: Omit<KeyTerms, 'name'>): KeyReach {
+  return { user, narrowedTo: permissions && new Set(permissions), within: scope, until: expiresAt };
+}
+
+/** What may be kept of a key for whoever repeats the request that made it. */
+function withoutSecret(made: NewApiKey): NewApiKey {
+  return { ...made, key: null };
 }
 
 async function provisionRole(
@@ -137,20 +204,21 @@ async function createKey(
 ): Promise<NewApiKey> {
   const id = base62(12, randomBytes);
   const secret = base62(43, randomBytes);
-  const { name, permissions, expiresAt } = terms;
+  const { name, permissions, scope, expiresAt } = terms;
   const row = await insertApiKey(handle, {
     id,
     userPk,
     name,
     secretHash: hashSecret(secret),
     permissions,
+    scope,
     expiresAt,
     createdBy: granterOf(call),
   });
   handle.record({
     kind: 'key_created',
     userPk,
-    after: { key: id, permissions, expiresAt },
+    after: { key: id, permissions, scope, expiresAt },
     personal: { name },
   });
   return { ...row, key: call.dryRun ? null : formatApiKey({ id, secret }) };

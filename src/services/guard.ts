@@ -3,13 +3,13 @@ import { decide } from '../domain/decision/decide.ts';
 import { scopesOf } from '../domain/decision/effective-access.ts';
 import type { CompiledAccess, UserAccess } from '../domain/decision/user-access.ts';
 import { RolecallError } from '../domain/errors.ts';
-import { endOf, type Window } from '../domain/grants.ts';
+import type { Window } from '../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { administratorRole, type BuiltinPermission, builtinSlugs } from '../domain/matrix/builtin.ts';
 import { denialsOf, type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
-import type { Principal } from '../domain/principals.ts';
-import { everywhere } from '../domain/scopes.ts';
-import { type Sight, seesNothing } from '../domain/sight.ts';
+import { isLimited, isSelf, type Principal, usersBehind } from '../domain/principals.ts';
+import { covers, everywhere } from '../domain/scopes.ts';
+import { commonSight, type Sight, seesNothing } from '../domain/sight.ts';
 import { administratorRemains } from '../storage/administrators.ts';
 import { credentialStands } from '../storage/api-keys.ts';
 import { type Facts, loadFacts } from '../storage/read-models/facts.ts';
@@ -21,19 +21,27 @@ import { notValid } from './refusals.ts';
 export type Reach =
   | { readonly role: RoleKey; readonly scope: Scope; readonly window: Window }
   | { readonly permission: PermissionSlug; readonly scope: Scope; readonly window: Window }
-  /** All that a user has, or what of it a key would be narrowed to, until the key ends. */
+  /** All that a user has. */
   | {
       readonly user: UserId;
-      readonly narrowedTo?: ReadonlySet<PermissionSlug> | null;
-      readonly until?: Instant | null;
       /** Whether what the user is denied is forgotten too, as when they are deleted: they could be made anew. */
       readonly lifting?: boolean;
-    };
+    }
+  /** What a key will let in that is made, or what a key lets in that is revoked. */
+  | { readonly key: KeyReach; readonly does: 'make' | 'revoke' };
+
+export interface KeyReach {
+  readonly user: UserId;
+  readonly narrowedTo: ReadonlySet<PermissionSlug> | null;
+  readonly within: Scope;
+  readonly until: Instant | null;
+}
 
 /** A change that counts everywhere and for ever, as everything that changes a role does. */
 export const forGood = { scope: everywhere, window: { startsAt: null, expiresAt: null } } as const;
 
 const escalate: BuiltinPermission = 'rolecall_escalate';
+const actFor: BuiltinPermission = 'rolecall_act_for';
 const mostNamed = 10;
 
 /**
@@ -50,7 +58,9 @@ export async function guardChange(
   reach: readonly Reach[] = [],
 ): Promise<void> {
   if (call.caller.kind === 'operator') return;
-  const users = reach.flatMap((item) => ('user' in item ? [item.user] : []));
+  const users = reach.flatMap((item) =>
+    'user' in item ? [item.user] : 'key' in item ? [item.key.user] : [],
+  );
   requirePower(await readPower(handle, call, users), call, permission, scope, reach);
 }
 
@@ -67,7 +77,7 @@ export async function readPower(
   users: readonly UserId[],
 ): Promise<PowerFacts> {
   const isUser = caller.kind === 'user';
-  const concerned = isUser ? [caller.userId, ...users] : users;
+  const concerned = isUser ? [...usersBehind(caller), ...users] : users;
   const [facts, stands] = await Promise.all([
     loadFacts(handle, handle.catalogueAt, concerned),
     isUser ? credentialStands(handle.sql, caller.credentialPk) : true,
@@ -86,20 +96,39 @@ export function requirePower(
   if (caller.kind === 'operator') return;
   const isOver = caller.expiresAt !== null && caller.expiresAt <= facts.now;
   if (!stands || isOver) throw notValid(caller);
-  const power: Power = { access: accessOf(facts, caller.userId), narrowedTo: caller.narrowedTo };
-  const reaches = (gift: Gift) => holdsWholly(facts.catalogue, power, gift, facts.now);
+  const { narrowedTo, within, through } = caller;
+  const powerOf = (user: UserId): Power => ({ access: accessOf(facts, user), narrowedTo, within });
+  const powers = usersBehind(caller).map(powerOf);
+  const holds = (power: Power, gift: Gift) => holdsWholly(facts.catalogue, power, gift, facts.now);
   const now = { startsAt: facts.now, expiresAt: facts.now + 1 };
-  if (!reaches({ permission: slugFor(permission), scope, ...now })) throw lacks(permission, scope);
+  const needed = { permission: slugFor(permission), scope, ...now };
+  if (!powers.every((power) => holds(power, needed))) throw lacks(permission, scope);
+  if (through !== null && !holds(powerOf(through.userId), { permission: slugFor(actFor), scope, ...now }))
+    throw lacks(actFor, scope);
   if (reach.some((item) => outlives(item, caller)))
     throw new RolecallError(
       'exceeds_own_access',
       'a key for oneself ends no later than the key that makes it',
     );
+  const mayGive = (gift: Gift) =>
+    powers.every(
+      (power) =>
+        holds(power, gift) || holds(power, { permission: slugFor(escalate), scope: gift.scope, ...now }),
+    );
+  const others = reach.filter((item) => !isOwn(item, caller));
+  for (const item of others)
+    if (
+      growsWithItsUser(item) &&
+      !mayGive({ ...needed, permission: slugFor(escalate), scope: item.key.within })
+    )
+      throw new RolecallError(
+        'exceeds_own_access',
+        'a key without a list has all that its user ever gets: give it `permissions`, or hold rolecall_escalate',
+      );
   const beyond = new Set<PermissionSlug>();
-  const gifts = reach.filter((item) => !isOwn(item, caller)).flatMap((item) => giftsIn(facts, item));
+  const gifts = others.flatMap((item) => giftsIn(facts, item));
   for (const gift of [...gifts, ...reach.flatMap((item) => liftedBy(facts, item))])
-    if (!reaches(gift) && !reaches({ permission: slugFor(escalate), scope: gift.scope, ...now }))
-      beyond.add(gift.permission);
+    if (!mayGive(gift)) beyond.add(gift.permission);
   if (beyond.size > 0) {
     const named = [...beyond].sort().slice(0, mostNamed).join(', ');
     const more = beyond.size > mostNamed ? ` and ${beyond.size - mostNamed} more` : '';
@@ -110,39 +139,59 @@ export function requirePower(
   }
 }
 
-/** Throws `forbidden` unless the caller's user, through the caller's credential, has the permission in the scope. */
+/**
+ * Throws `forbidden` unless the caller has the permission in the scope: their user, as far as the credential leaves it, and
+ * whoever acts for that user, who must be allowed to there.
+ */
 export function requirePermissionOf(
   catalogue: Catalogue,
-  access: CompiledAccess | undefined,
-  { narrowedTo }: Principal,
+  accessOf: (user: UserId) => CompiledAccess | undefined,
+  caller: Principal,
   permission: BuiltinPermission,
   scope: Scope,
 ): void {
-  const slug = slugFor(permission);
-  const isNarrowedAway = narrowedTo !== null && !narrowedTo.has(slug);
-  if (isNarrowedAway || !decide(catalogue, access, slug, scope).allowed) throw lacks(permission, scope);
+  if (!isAllowed(catalogue, accessOf, caller, slugFor(permission), scope)) throw lacks(permission, scope);
 }
 
-/** Where the caller's user, through the caller's credential, has the permission. */
-export function sightFor(
-  access: CompiledAccess | undefined,
-  { narrowedTo }: Principal,
-  permission: BuiltinPermission,
-): Sight {
-  const slug = slugFor(permission);
-  const isNarrowedAway = narrowedTo !== null && !narrowedTo.has(slug);
-  return access === undefined || isNarrowedAway ? seesNothing : scopesOf(access, slug);
+/** Whether the caller may do something in a scope: with this credential, and with whoever acts for them. */
+export function isAllowed(
+  catalogue: Catalogue,
+  accessOf: (user: UserId) => CompiledAccess | undefined,
+  { userId, narrowedTo, within, through }: Principal,
+  slug: PermissionSlug,
+  scope: Scope,
+): boolean {
+  const does = (user: UserId, what: PermissionSlug) =>
+    decide(catalogue, accessOf(user), what, scope).allowed && (narrowedTo?.has(what) ?? true);
+  if (!covers(within, scope) || !does(userId, slug)) return false;
+  return through === null || (does(through.userId, slug) && does(through.userId, slugFor(actFor)));
 }
 
-/** The same; throws `forbidden` if that is nowhere. */
+/** Where the caller may do that. Throws `forbidden` if that is nowhere. */
 export function requireSight(
-  access: CompiledAccess | undefined,
+  accessOf: (user: UserId) => CompiledAccess | undefined,
   caller: Principal,
   permission: BuiltinPermission,
 ): Sight {
-  const sight = sightFor(access, caller, permission);
+  const sight = sightOf(accessOf, caller, slugFor(permission));
   if (sight.scopes.length > 0) return sight;
   throw new RolecallError('forbidden', `this needs the permission ${permission}, in whatever scope`);
+}
+
+/** Where `isAllowed` says yes. */
+export function sightOf(
+  accessOf: (user: UserId) => CompiledAccess | undefined,
+  { userId, narrowedTo, within, through }: Principal,
+  slug: PermissionSlug,
+): Sight {
+  const has = (user: UserId, what: PermissionSlug) => {
+    const access = accessOf(user);
+    const isNarrowedAway = narrowedTo !== null && !narrowedTo.has(what);
+    return access === undefined || isNarrowedAway ? seesNothing : scopesOf(access, what);
+  };
+  const own = commonSight(has(userId, slug), { scopes: [within], denied: [] });
+  if (through === null) return own;
+  return commonSight(own, commonSight(has(through.userId, slug), has(through.userId, slugFor(actFor))));
 }
 
 function lacks(permission: BuiltinPermission, scope: Scope): RolecallError {
@@ -168,33 +217,49 @@ export function noAdministrator(): RolecallError {
 }
 
 function giftsIn(facts: Facts, item: Reach): readonly Gift[] {
-  if ('user' in item) {
-    const gifts = giftsOf(facts.catalogue, accessOf(facts, item.user), facts.now);
-    const { narrowedTo = null, until = null } = item;
-    return gifts
-      .filter((gift) => narrowedTo === null || narrowedTo.has(gift.permission))
-      .map((gift) => (until !== null && until < endOf(gift) ? { ...gift, expiresAt: until } : gift));
-  }
+  if ('key' in item)
+    return item.does === 'make' ? giftsOfNewKey(facts, item.key) : giftsOfKey(facts, item.key);
+  if ('user' in item) return giftsOf(facts.catalogue, accessOf(facts, item.user), facts.now);
   const { scope, window } = item;
   const permissions =
     'role' in item ? facts.catalogue.slugsIn(facts.catalogue.permissionsOf(item.role)) : [item.permission];
   return permissions.map((permission) => ({ permission, scope, ...window }));
 }
 
+/** All that is on its list, whether its user has it already or not: the key would have it from then on. */
+function giftsOfNewKey({ now }: Facts, { narrowedTo, within, until }: KeyReach): readonly Gift[] {
+  const window = { startsAt: now, expiresAt: until };
+  return [...(narrowedTo ?? [])].map((permission) => ({ permission, scope: within, ...window }));
+}
+
+/** What the key's user has, as far as the key reaches. */
+function giftsOfKey(facts: Facts, { user, narrowedTo, within }: KeyReach): readonly Gift[] {
+  return giftsOf(facts.catalogue, accessOf(facts, user), facts.now)
+    .filter(({ permission }) => narrowedTo === null || narrowedTo.has(permission))
+    .filter(({ scope }) => covers(scope, within) || covers(within, scope))
+    .map((gift) => (covers(gift.scope, within) ? { ...gift, scope: within } : gift));
+}
+
 function liftedBy(facts: Facts, item: Reach): readonly Gift[] {
   return 'user' in item && item.lifting ? denialsOf(accessOf(facts, item.user), facts.now) : [];
 }
 
-/** What the caller's own user has is no gift to somebody who acts as them without limit already. */
-function isOwn(item: Reach, { userId, narrowedTo }: Principal): boolean {
-  return 'user' in item && item.user === userId && narrowedTo === null;
+/** What the caller's own user has is no gift to somebody who acts as them without limit already, nor the same key again. */
+function isOwn(item: Reach, caller: Principal): boolean {
+  if ('user' in item) return item.user === caller.userId && !isLimited(caller);
+  if (!('key' in item) || !isSelf(caller, item.key.user)) return false;
+  return caller.narrowedTo === null && covers(caller.within, item.key.within);
+}
+
+function growsWithItsUser(item: Reach): item is Extract<Reach, { key: KeyReach }> {
+  return 'key' in item && item.does === 'make' && item.key.narrowedTo === null;
 }
 
 /** Whether a key for the caller's own user would be there when the caller's own credential has ended. */
 function outlives(item: Reach, { userId, expiresAt }: Principal): boolean {
-  if (!('user' in item) || item.until === undefined || item.user !== userId || expiresAt === null)
+  if (!('key' in item) || item.does !== 'make' || item.key.user !== userId || expiresAt === null)
     return false;
-  return item.until === null || item.until > expiresAt;
+  return item.key.until === null || item.key.until > expiresAt;
 }
 
 const noAccess: UserAccess = { active: false, grants: [], exceptions: [] };

@@ -1,8 +1,10 @@
 import { and, asc, eq, gt, sql as raw } from 'drizzle-orm';
-import type { PermissionSlug, UserId } from '../domain/ids.ts';
+import type { Instant, PermissionSlug, Scope, UserId } from '../domain/ids.ts';
+import type { Sight } from '../domain/sight.ts';
 import type { ChangeHandle, ReadHandle, Sql } from './database.ts';
 import { apiKeys } from './schema/api-keys.ts';
 import { users } from './schema/users.ts';
+import { inSight } from './sight.ts';
 
 export interface ApiKeyRow {
   readonly pk: number;
@@ -10,9 +12,11 @@ export interface ApiKeyRow {
   readonly user: UserId;
   readonly name: string;
   readonly permissions: readonly PermissionSlug[] | null;
-  readonly expiresAt: number | null;
-  readonly revokedAt: number | null;
-  readonly createdAt: number;
+  readonly scope: Scope;
+  readonly expiresAt: Instant | null;
+  readonly revokedAt: Instant | null;
+  readonly createdAt: Instant;
+  readonly lastUsedAt: Instant | null;
 }
 
 /** Whether the key may still be used, by the primary's clock, or whether the identity is still linked. */
@@ -32,9 +36,11 @@ function selectKeys({ db }: ReadHandle) {
       user: users.id,
       name: apiKeys.name,
       permissions: apiKeys.permissions,
+      scope: apiKeys.scope,
       expiresAt: apiKeys.expiresAt,
       revokedAt: apiKeys.revokedAt,
       createdAt: apiKeys.createdAt,
+      lastUsedAt: apiKeys.lastUsedAt,
     })
     .from(apiKeys)
     .innerJoin(users, eq(users.pk, apiKeys.userPk));
@@ -48,6 +54,7 @@ export async function findApiKey(handle: ReadHandle, id: string): Promise<ApiKey
 export async function listApiKeys(
   handle: ReadHandle,
   filter: { readonly user?: UserId | undefined },
+  sight: Sight,
   after: string | null,
   limit: number,
 ): Promise<readonly ApiKeyRow[]> {
@@ -56,6 +63,7 @@ export async function listApiKeys(
       and(
         after === null ? undefined : gt(apiKeys.id, after),
         filter.user === undefined ? undefined : eq(users.id, filter.user),
+        inSight(apiKeys.scope, sight),
       ),
     )
     .orderBy(asc(apiKeys.id))
@@ -76,7 +84,8 @@ export async function insertApiKey(
     readonly name: string;
     readonly secretHash: Buffer;
     readonly permissions: readonly PermissionSlug[] | null;
-    readonly expiresAt: number | null;
+    readonly scope: Scope;
+    readonly expiresAt: Instant | null;
     readonly createdBy: number | null;
   },
 ): Promise<ApiKeyRow> {
@@ -86,6 +95,15 @@ export async function insertApiKey(
 
 export async function revokeApiKey({ db }: ChangeHandle, pk: number): Promise<void> {
   await db.update(apiKeys).set({ revokedAt: raw`now()` }).where(eq(apiKeys.pk, pk));
+}
+
+/** Lets a key end so many seconds from now by the primary's clock, or when it would have ended anyway, if that is sooner. */
+export async function endApiKeyIn({ db }: ChangeHandle, pk: number, seconds: number): Promise<void> {
+  const then = raw`date_trunc('milliseconds', clock_timestamp() + ${seconds} * interval '1 second')`;
+  await db
+    .update(apiKeys)
+    .set({ expiresAt: raw`least(${apiKeys.expiresAt}, ${then})` })
+    .where(eq(apiKeys.pk, pk));
 }
 
 /** Takes away every key of a user who is being deleted; each has its entry in the record. */

@@ -6,7 +6,7 @@ export async function isSealedWith(sql: Sql, key: string): Promise<boolean> {
   const [newest] = await sql<(SealedContent & { hmac: Buffer; previous: Buffer })[]>`
     select ${sealedContent(sql)}, hmac,
       coalesce(lead(hmac) over (order by revision desc, number desc), decode(repeat('00', 32), 'hex')) as previous
-    from (select * from rolecall.journal order by revision desc, number desc limit 2) as newest
+    from (select * from rolecall.journal order by revision desc, number desc limit 2) as j
     order by revision desc, number desc limit 1`;
   if (!newest) return true;
   const { hmac, previous, ...content } = newest;
@@ -137,8 +137,9 @@ const wasErased = (sql: Sql) => sql`
       or (select kind from rolecall.journal e where e.user_pk = j.user_pk order by revision desc, number desc limit 1)
       = 'user_erased' else false end`;
 
+/** Of rows called `j`. A database that is a step behind has no `through_pk`, and its chain can be followed all the same. */
 const sealedContent = (sql: Sql) => sql`
   revision::float8 as revision, number, kind, actor_kind as "actorKind", actor_pk::float8 as "actorPk",
   to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
-  credential_pk::float8 as "credentialPk", request_id as "requestId", user_pk::float8 as "userPk",
+  credential_pk::float8 as "credentialPk", (to_jsonb(j) ->> 'through_pk')::float8 as "throughPk", request_id as "requestId", user_pk::float8 as "userPk",
   role_pk::float8 as "rolePk", permission_pk::float8 as "permissionPk", before, after, digests`;

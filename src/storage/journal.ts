@@ -74,6 +74,7 @@ export async function appendJournal(
       actorKind: by.actor.kind,
       actorPk: by.actor.kind === 'user' ? by.actor.userPk : null,
       credentialPk: by.actor.kind === 'user' ? by.actor.credentialPk : null,
+      throughPk: by.actor.kind === 'user' ? by.actor.throughPk : null,
       requestId: by.requestId,
       userPk: entry.userPk ?? null,
       rolePk: entry.rolePk ?? null,
@@ -92,12 +93,12 @@ export async function appendJournal(
         value = ${revision}, time = ${locked.time}::text::timestamptz, journal_head = ${head},
         catalogue_value = case when ${movesCatalogue} then ${revision}::bigint else catalogue_value end
     ), sealed as (
-      insert into rolecall.journal (revision, number, time, kind, actor_kind, actor_pk, credential_pk, request_id,
+      insert into rolecall.journal (revision, number, time, kind, actor_kind, actor_pk, credential_pk, through_pk, request_id,
         user_pk, role_pk, permission_pk, before, after, digests, hmac)
-      select revision, number, time, kind, "actorKind", "actorPk", "credentialPk", "requestId",
+      select revision, number, time, kind, "actorKind", "actorPk", "credentialPk", "throughPk", "requestId",
         "userPk", "rolePk", "permissionPk", nullif(before, 'null'), nullif(after, 'null'), digests, decode(hmac, 'hex')
       from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as row (revision bigint, number int,
-        time timestamptz, kind text, "actorKind" text, "actorPk" bigint, "credentialPk" bigint, "requestId" text,
+        time timestamptz, kind text, "actorKind" text, "actorPk" bigint, "credentialPk" bigint, "throughPk" bigint, "requestId" text,
         "userPk" bigint, "rolePk" bigint, "permissionPk" bigint, before jsonb, after jsonb, digests jsonb, hmac text)
     ), kept as (
       insert into rolecall.personal (revision, number, field, user_pk, salt, value)

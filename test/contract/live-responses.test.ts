@@ -170,6 +170,13 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
   listJournal: async (as) => as.get('/journal?limit=5'),
   verifyJournal: async (as) => as.get('/journal/verify'),
   listDenials: async (as) => as.get('/journal/denied'),
+  rotateKey: async (as) => {
+    const key = await as
+      .post('/keys')
+      .send({ user: await newUser(as), name: 'orders' })
+      .expect(201);
+    return as.post(`/keys/${key.body.id}/rotate`).send({ overlapSeconds: 60 });
+  },
   getLiveness: async (as) => as.get('/livez'),
   getReadiness: async (as) => as.get('/readyz'),
   getMetrics: async (as) => as.get('/metrics'),

@@ -139,6 +139,7 @@ test('no internal key and no id that is a number is anywhere (4.2)', () => {
     'nearestRolesLeftOut',
     'number',
     'otherPermissions',
+    'overlapSeconds',
     'pathsLeftOut',
     'rows',
     'status',

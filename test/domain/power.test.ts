@@ -2,7 +2,7 @@ import { fc, test } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
 import type { PermissionSlug, Scope } from '../../src/domain/ids.ts';
 import * as power from '../../src/domain/power.ts';
-import { covers } from '../../src/domain/scopes.ts';
+import { covers, everywhere } from '../../src/domain/scopes.ts';
 import { type Breakage, type Load, withBrokenBuild } from '../support/broken-build.ts';
 import { type ReferenceException, referenceDecision, type World } from '../support/reference-model.ts';
 import { accessOf, catalogueOf, inventedScopes, scopes, worlds } from '../support/worlds.ts';
@@ -18,6 +18,7 @@ interface Giving {
   readonly world: World;
   readonly gift: Gift;
   readonly narrowedTo: readonly string[] | null;
+  readonly within: string;
   readonly at: number;
 }
 
@@ -57,6 +58,7 @@ const givings: fc.Arbitrary<Giving> = fc.record({
     expiresAt: bound,
   }),
   narrowedTo: fc.option(fc.uniqueArray(permission), { freq: 4 }),
+  within: fc.oneof({ weight: 3, arbitrary: fc.constant('') }, fc.constantFrom('org', 'org/acme', 'org/ac')),
   at: fc.constantFrom(...instants),
 });
 
@@ -87,7 +89,9 @@ describe('whoever gives must hold wholly', () => {
     fc.pre(access?.active === true && access.exceptions.every(({ effect }) => effect === 'allow'));
     const catalogue = catalogueOf(world);
     for (const gift of power.giftsOf(catalogue, access, at))
-      expect(power.holdsWholly(catalogue, { access, narrowedTo: null }, gift, at)).toBe(true);
+      expect(power.holdsWholly(catalogue, { access, narrowedTo: null, within: everywhere }, gift, at)).toBe(
+        true,
+      );
   });
 });
 
@@ -173,6 +177,7 @@ describe('without the rule that', () => {
       'if (holder.narrowedTo !== null && !holder.narrowedTo.has(gift.permission)) return false;',
       '',
     ],
+    ['a credential has a scope', 'if (!covers(holder.within, gift.scope)) return false;', ''],
     [
       'a deny concerns its permission',
       'holder.access.exceptions.filter((exception) => exception.permission === gift.permission)',
@@ -227,19 +232,20 @@ function giving(exceptions: readonly Partial<ReferenceException>[]): Giving {
   };
   const permissions = new Map([['orders_view', 'registered' as const]]);
   const world = { permissions, users: new Map([['alice', alice]]), includes: [], edges: [] };
-  return { world, gift: orders, narrowedTo: null, at: 0 };
+  return { world, gift: orders, narrowedTo: null, within: '', at: 0 };
 }
 
-function holdsWholly({ world, gift, narrowedTo, at }: Giving, build = power): boolean {
+function holdsWholly({ world, gift, narrowedTo, within, at }: Giving, build = power): boolean {
   const access = accessOf(world, 'alice');
   if (access === undefined) throw new Error('alice is in every world');
   const slugs = narrowedTo as readonly PermissionSlug[] | null;
   const given = { ...gift, permission: gift.permission as PermissionSlug, scope: gift.scope as Scope };
-  return build.holdsWholly(catalogueOf(world), { access, narrowedTo: slugs && new Set(slugs) }, given, at);
+  const holder = { access, narrowedTo: slugs && new Set(slugs), within: within as Scope };
+  return build.holdsWholly(catalogueOf(world), holder, given, at);
 }
 
 /** Asks the reference model at every instant and every scope that could make a difference. */
-function referenceHoldsWholly({ world, gift, narrowedTo, at }: Giving): boolean {
+function referenceHoldsWholly({ world, gift, narrowedTo, within, at }: Giving): boolean {
   const below = [...scopes, ...inventedScopes, `${gift.scope}/x`].filter((scope) =>
     covers(gift.scope as Scope, scope as Scope),
   );
@@ -247,6 +253,7 @@ function referenceHoldsWholly({ world, gift, narrowedTo, at }: Giving): boolean 
     below.every(
       (scope) =>
         narrowedTo?.includes(gift.permission) !== false &&
+        `${scope}/`.startsWith(within === '' ? '' : `${within}/`) &&
         referenceDecision(world, 'alice', gift.permission, scope, instant).allowed,
     ),
   );

@@ -143,12 +143,22 @@ const doors: Readonly<Record<string, () => Promise<(key: string) => PromiseLike<
   },
   'making a key': async () => {
     const user = await newUser('prices');
-    return (key) => service.as(key).post('/keys').send({ user, name: 'x' });
+    return (key) =>
+      service
+        .as(key)
+        .post('/keys')
+        .send({ user, name: 'x', permissions: ['orders.view_prices'] });
   },
-  'making a key narrowed to it': async () => {
-    const user = await newUser('prices', 'manager');
+  'making a key with it for somebody who lacks it yet': async () => {
+    const user = await newUser();
     const body = { user, name: 'x', permissions: ['orders.view_prices'] };
     return (key) => service.as(key).post('/keys').send(body);
+  },
+  'rotating a key': async () => {
+    const user = await newUser('prices');
+    const terms = { user, name: 'x', permissions: ['orders.view_prices'] };
+    const { body } = await service.as().post('/keys').send(terms).expect(201);
+    return (key) => service.as(key).post(`/keys/${body.id}/rotate`);
   },
   'revoking a key': async () => {
     const user = await newUser('prices');
@@ -297,7 +307,7 @@ describe('how long', () => {
 
   test('a key that ends needs holding only until then', async () => {
     const key = await holding([null, 2090]);
-    const terms = { user: await newUser('prices'), name: 'x' };
+    const terms = { user: await newUser('prices'), name: 'x', permissions: ['orders.view_prices'] };
     expectRefused(
       await service
         .as(key)

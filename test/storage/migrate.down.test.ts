@@ -254,6 +254,12 @@ describe('a way down', () => {
       '',
     ],
     [
+      'forgets where a key works',
+      'alter table rolecall.api_keys drop column scope',
+      /the API key abcdefghijkm of eve lets more in/,
+      '',
+    ],
+    [
       'gives by hand',
       `update rolecall.user_roles set role_pk = r.pk from rolecall.users u, rolecall.roles r where u.pk = user_pk and id = 'ada' and key = 'admin'`,
       /ada gains rolecall_check in shop/,
@@ -273,7 +279,9 @@ describe('a way down', () => {
       insert into rolecall.role_permissions (role_pk, permission_pk, origin, withheld)
         select r.pk, p.pk, 'api', true from rolecall.roles r, rolecall.permissions p where slug = 'customers_view_customer';
       insert into rolecall.api_keys (id, user_pk, name, secret_hash, revoked_at)
-        select 'abcdefghijkl', pk, 'x', sha256('x'), now() from rolecall.users where id = 'ada'`);
+        select 'abcdefghijkl', pk, 'x', sha256('x'), now() from rolecall.users where id = 'ada';
+      insert into rolecall.api_keys (id, user_pk, name, secret_hash, scope)
+        select 'abcdefghijkm', pk, 'x', sha256('x'), 'shop' from rolecall.users where id = 'eve'`);
     if (!statement.includes('user_permissions')) await sql`delete from rolecall.user_permissions`;
     await only(
       later(1, 'add_nothing'),

@@ -196,9 +196,9 @@ describe('the database by itself', () => {
   ) =>
     `insert into rolecall.user_permissions (scope, effect, starts_at, expires_at, user_pk, permission_pk)
       select ${scope}, ${effect}, ${more}, ${who}, ${what} from one u`;
-  const key = (id: string, hash: string, expiry = 'null::timestamptz', who = 'u.pk') =>
-    `insert into rolecall.api_keys (id, user_pk, name, secret_hash, expires_at)
-      select ${id}, ${who}, 'x', ${hash}, ${expiry} from one u`;
+  const key = (id: string, hash: string, expiry = 'null::timestamptz', who = 'u.pk', scope = `''`) =>
+    `insert into rolecall.api_keys (id, user_pk, name, secret_hash, expires_at, scope)
+      select ${id}, ${who}, 'x', ${hash}, ${expiry}, ${scope} from one u`;
   const layer = (id: string, hash: string, position = '77') =>
     `insert into rolecall.matrix_layers (id, position, content_hash, content, applied_at_revision)
       values (${id}, ${position}, ${hash}, '{}', 1)`;
@@ -292,6 +292,7 @@ describe('the database by itself', () => {
       key(id, bytes(32)),
     ),
     api_keys_secret_hash_length: [0, 31, 33].map((length) => key(keyId, bytes(length))),
+    api_keys_scope_form: badScopes.map((scope) => key(keyId, bytes(32), 'null::timestamptz', 'u.pk', scope)),
     api_keys_created_before_expiry: [
       key(keyId, bytes(32), 'now()'),
       key(keyId, bytes(32), `now() - interval '1 s'`),

@@ -230,6 +230,8 @@ describe('the journal', () => {
     'actor_pk = actor_pk + 1',
     'credential_pk = credential_pk + 1',
     'credential_pk = null',
+    'through_pk = through_pk + 1',
+    'through_pk = null',
     "request_id = request_id || 'x'",
     'request_id = null',
     'user_pk = user_pk + 1',
@@ -275,7 +277,7 @@ describe('the journal', () => {
   /** Three revisions; resolves to the middle one, whose first row has something in every column. */
   async function writeSomething(): Promise<number> {
     await transactions.write(context(), (handle) => make(handle, 'Zoë'));
-    const actor = { kind: 'user', userPk: 41, credentialPk: 42 } as const;
+    const actor = { kind: 'user', userPk: 41, credentialPk: 42, throughPk: 43 } as const;
     const { revision } = await transactions.write(context({ actor }), async (handle) => {
       const about = { userPk: 1, rolePk: 2, permissionPk: 3, before: nested, after: { ...nested, minus: 2 } };
       handle.record({ kind: 'grant_set', ...about, personal: { reason: "Zoë's reason", id: '' } });
@@ -289,7 +291,7 @@ describe('the journal', () => {
   async function firstFault(sql: postgres.ISql): Promise<string | null> {
     const rows = await sql<(SealedContent & { readonly hmac: Buffer })[]>`
       select revision::int, number, kind, actor_kind as "actorKind", actor_pk::int as "actorPk",
-        credential_pk::int as "credentialPk", request_id as "requestId", user_pk::int as "userPk",
+        credential_pk::int as "credentialPk", through_pk::int as "throughPk", request_id as "requestId", user_pk::int as "userPk",
         role_pk::int as "rolePk", permission_pk::int as "permissionPk", before, after, digests, hmac,
         to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time
       from rolecall.journal order by journal.revision, number`;

@@ -190,7 +190,14 @@ async function checkKey(
     sameInPart(who, other, refusal(401, 'unauthenticated'));
     return;
   }
-  sameInPart(`${who} about the caller`, own, decided({ ...about, user }));
+  const isBeside = narrowedTo?.includes(slugOf(permission)) === false;
+  const throughKey = decisionOn(world, { ...about, user });
+  const narrowed = { status: 200, body: { allowed: false, reason: 'not_granted' } };
+  sameInPart(
+    `${who} about the caller`,
+    own,
+    isBeside && throughKey.allowed ? narrowed : decided({ ...about, user }),
+  );
   sameInPart(`${who} about ${about.user}`, other, mayAsk ? decided(about) : refusal(403, 'forbidden'));
 }
 

@@ -66,7 +66,7 @@ export async function checkJournal(
 async function readRows(sql: postgres.Sql, from: number): Promise<readonly Row[]> {
   return sql<Row[]>`
     select revision::int, number, kind, actor_kind as "actorKind", actor_pk::int as "actorPk",
-      credential_pk::int as "credentialPk", request_id as "requestId", user_pk::int as "userPk",
+      credential_pk::int as "credentialPk", through_pk::int as "throughPk", request_id as "requestId", user_pk::int as "userPk",
       role_pk::int as "rolePk", permission_pk::int as "permissionPk", before, after, digests, hmac,
       to_char(time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
       array(select json_build_object('field', field, 'salt', encode(salt, 'hex'), 'value', value)

@@ -1,6 +1,7 @@
 import { endOf } from '../grants.ts';
-import type { Instant, PermissionSlug, UserId } from '../ids.ts';
+import type { Instant, PermissionSlug, Scope, UserId } from '../ids.ts';
 import { denialsOf, type Gift, giftsOf, holdsWholly } from '../power.ts';
+import { covers, everywhere } from '../scopes.ts';
 import type { Catalogue } from './catalogue.ts';
 import type { UserAccess } from './user-access.ts';
 
@@ -8,6 +9,7 @@ import type { UserAccess } from './user-access.ts';
 export interface Credential {
   readonly user: UserId;
   readonly narrowedTo: ReadonlySet<PermissionSlug> | null;
+  readonly within: Scope;
   readonly revoked: boolean;
   readonly expiresAt: Instant | null;
 }
@@ -33,7 +35,8 @@ export function gainsOf(before: AccessState, after: AccessState, now: Instant): 
     // The same gift, or others that together are as much.
     const hasHeld = (gift: Gift) =>
       held.has(textOf(gift)) ||
-      (had.active && holdsWholly(before.catalogue, { access: had, narrowedTo: null }, gift, now));
+      (had.active &&
+        holdsWholly(before.catalogue, { access: had, narrowedTo: null, within: everywhere }, gift, now));
     for (const gift of giftsOf(after.catalogue, access, now))
       if (access.active && !hasHeld(gift)) gains.add(`${user} gains ${describe(gift)}`);
     const denied = new Set(denialsOf(access, now).map(textOf));
@@ -64,6 +67,7 @@ function letsMore(key: Credential, before: Credential | undefined, now: Instant)
     endOf({ startsAt: null, expiresAt: before.expiresAt })
   )
     return true;
+  if (!covers(before.within, key.within)) return true;
   const { narrowedTo } = before;
   if (narrowedTo === null) return false;
   return key.narrowedTo === null || [...key.narrowedTo].some((permission) => !narrowedTo.has(permission));

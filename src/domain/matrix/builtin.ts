@@ -21,6 +21,7 @@ const builtinActions = {
   manage_settings: 'Change the settings',
   erase_users: 'Erase what is personal of users, for good',
   read_journal: 'See the record of changes, and who was refused one',
+  act_for: 'Act for a user, with what both may do',
   read_metrics: 'See what the running service counts',
   escalate: 'Give what one does not hold oneself',
 } as const;

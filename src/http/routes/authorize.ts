@@ -31,7 +31,7 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
     },
     handler: (request, reply) => {
       const asking = askingOf(request, request.body);
-      const { user = asking.caller.userId, permission, scope = everywhere, at } = request.body;
+      const { user = null, permission, scope = everywhere, at } = request.body;
       const question = { user, permission, scope };
       if (at !== undefined)
         return past.authorizeAll(asking, at, [question]).then(({ answers, ...then }) => {
@@ -58,7 +58,7 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
     },
     handler: async (request, reply) => {
       const asking = askingOf(request, request.body);
-      const { user = asking.caller.userId, scope = everywhere, checks, at } = request.body;
+      const { user = null, scope = everywhere, checks, at } = request.body;
       const questions = checks.map((check) => ({
         user: check.user ?? user,
         permission: check.permission,

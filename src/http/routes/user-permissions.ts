@@ -63,7 +63,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
       const { userId } = asking.caller;
       const { scope, at } = request.query;
       if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, userId, scope));
-      return sendPage(request, reply, await accessCheck.permissionsOf(asking, userId, scope));
+      return sendPage(request, reply, await accessCheck.permissionsOf(asking, null, scope));
     },
   });
 
@@ -99,7 +99,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
     handler: async (request) => {
       const { permission = null } = request.query;
       const asking = askingOf(request, request.query);
-      return accessCheck.scopesOf(asking, asking.caller.userId, permission);
+      return accessCheck.scopesOf(asking, null, permission);
     },
   });
 };

@@ -1,13 +1,14 @@
 import { type Decision, decide } from '../../domain/decision/decide.ts';
 import { scopesOf } from '../../domain/decision/effective-access.ts';
-import type { CompiledAccess } from '../../domain/decision/user-access.ts';
 import { RolecallError } from '../../domain/errors.ts';
 import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
-import type { Principal } from '../../domain/principals.ts';
+import { isLimited, isSelf, type Principal, usersBehind } from '../../domain/principals.ts';
 import { formatRevision } from '../../domain/revisions.ts';
-import { commonSight, type Sight, seesEverything } from '../../domain/sight.ts';
-import { requirePermissionOf, requireSight, sightFor } from '../guard.ts';
+import { covers } from '../../domain/scopes.ts';
+import { commonSight, type Sight } from '../../domain/sight.ts';
+import { requirePermissionOf, requireSight, sightOf } from '../guard.ts';
+import { accessOn, isAllowedOn, listThrough, scopesThrough } from './credential-reach.ts';
 import type { DecisionCounts } from './decision-counts.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
 import type { Asking, FreshnessMode, View, Views } from './views.ts';
@@ -15,7 +16,8 @@ import type { Asking, FreshnessMode, View, Views } from './views.ts';
 export type { Asking, UserPermissions };
 
 export interface Question {
-  readonly user: UserId;
+  /** Null asks what the caller may do with this credential. */
+  readonly user: UserId | null;
   readonly permission: PermissionSlug;
   readonly scope: Scope;
 }
@@ -46,7 +48,8 @@ export const aboutOthers = {
 
 /**
  * The one door to a decision. Each answer is computed on one view, as current as was asked for. Asking about oneself needs
- * no permission; about others, the caller must hold the asking permission in the same scope and on the same view.
+ * no permission; about others, the caller must hold the asking permission in the same scope and on the same view. What is
+ * asked about a user is answered for the user; what is asked about the caller, for the user through this credential.
  */
 export interface AccessCheck {
   authorize(asking: Asking, question: Question): Authorized | Promise<Authorized>;
@@ -55,17 +58,17 @@ export interface AccessCheck {
     asking: Asking,
     questions: readonly Question[],
   ): Promise<{ answers: readonly Answer[]; revision: string }>;
-  /** Throws `unknown_user`. The same object is answered as long as nothing in it changes. */
+  /** Throws `unknown_user`. The same object is answered as long as nothing in it changes; null is the caller. */
   permissionsOf(
     asking: Asking,
-    user: UserId,
+    user: UserId | null,
     scope: Scope,
   ): Promise<{ permissions: UserPermissions; revision: string }>;
   /**
    * Where the user holds the permission, or with null anything: of that, what lies where the caller may see users, and
-   * of oneself all. Throws `unknown_user`.
+   * of oneself all. Throws `unknown_user`; null is the caller.
    */
-  scopesOf(asking: Asking, user: UserId, permission: PermissionSlug | null): Promise<UserScopes>;
+  scopesOf(asking: Asking, user: UserId | null, permission: PermissionSlug | null): Promise<UserScopes>;
   /** Throws `unauthenticated` unless the caller's credential still stands. */
   requireValid(asking: Asking): Promise<void>;
   /**
@@ -93,18 +96,24 @@ export function openAccessCheck({
   noteBatch,
   usualMode,
 }: AccessCheckSources): AccessCheck {
-  function decideOn(view: View, { freshness = usualMode }: Asking, question: Question): Answer {
+  function decideOn(view: View, { caller, freshness = usualMode }: Asking, question: Question): Answer {
     const { user, permission, scope } = question;
-    const decision = decide(view.snapshot.catalogue, accessOn(view, user), permission, scope);
+    let decision = decide(view.snapshot.catalogue, accessOn(view, user ?? caller.userId), permission, scope);
+    const isThrough = user === null && decision.allowed && isLimited(caller);
+    if (isThrough && !isAllowedOn(view, caller, permission, scope)) decision = besideCredential;
     counts.add(freshness, decision);
     return { permission, decision };
   }
 
-  async function aboutUser(asking: Asking, user: UserId, admit: (view: View, caller: Principal) => unknown) {
+  async function aboutUser(
+    asking: Asking,
+    user: UserId | null,
+    admit: (view: View, caller: Principal) => unknown,
+  ) {
     const { caller } = asking;
-    const view = await views.of(asking, user === caller.userId ? [user] : [caller.userId, user]);
-    if (user !== caller.userId) admit(view, caller);
-    const found = view.users.get(user);
+    const view = await views.of(asking, concerned(caller, user));
+    admit(view, caller);
+    const found = view.users.get(user ?? caller.userId);
     if (!found) throw new RolecallError('unknown_user', 'there is no user with this id');
     return { view, found, revision: formatRevision(view.snapshot.revision) };
   }
@@ -113,59 +122,67 @@ export function openAccessCheck({
     authorize(asking, question) {
       const { caller } = asking;
       const { user, scope } = question;
-      const isOwn = user === caller.userId;
       const answerOn = (view: View) => {
-        if (!isOwn) requireOn(view, caller, aboutOthers.ask, scope);
+        requireAskingOn(view, caller, user, aboutOthers.ask, scope);
         const answer = decideOn(view, asking, question);
         return { answer, revision: formatRevision(view.snapshot.revision) };
       };
-      const view = views.of(asking, isOwn ? [user] : [caller.userId, user]);
+      const view = views.of(asking, concerned(caller, user));
       return view instanceof Promise ? view.then(answerOn) : answerOn(view);
     },
 
     async authorizeAll(asking, questions) {
       noteBatch(questions.length);
       const { caller } = asking;
-      const users = new Set(questions.map((question) => question.user));
-      const view = await views.of(asking, [...users.add(caller.userId)]);
+      const users = new Set(usersBehind(caller));
+      for (const { user } of questions) if (user !== null) users.add(user);
+      const view = await views.of(asking, [...users]);
       refuseTooMany(questions.length, view.snapshot.settings.authorize_batch_limit);
-      const foreign = questions.filter((question) => question.user !== caller.userId);
+      const foreign = questions.filter(({ user }) => user !== null && !isSelf(caller, user));
       for (const scope of new Set(foreign.map((question) => question.scope)))
         requireOn(view, caller, aboutOthers.ask, scope);
+      if (isLimited(caller))
+        for (const { user, scope } of questions) requireAskingOn(view, caller, user, aboutOthers.ask, scope);
       const answers = questions.map((question) => decideOn(view, asking, question));
       return { answers, revision: formatRevision(view.snapshot.revision) };
     },
 
     async permissionsOf(asking, user, scope) {
+      const isThrough = user === null && isLimited(asking.caller);
       const { view, found, revision } = await aboutUser(asking, user, (seen, caller) =>
-        requireOn(seen, caller, aboutOthers.see, scope),
+        requireAskingOn(seen, caller, user, aboutOthers.see, scope),
       );
-      const access = found.at(view.snapshot.catalogue, view.now);
-      return { permissions: lists.of(found, access, scope), revision };
+      const permissions = isThrough
+        ? listThrough(view, lists, asking.caller, scope)
+        : lists.of(found, found.at(view.snapshot.catalogue, view.now), scope);
+      return { permissions, revision };
     },
 
     async scopesOf(asking, user, permission) {
-      let sight = seesEverything;
+      const isThrough = user === null && isLimited(asking.caller);
+      let sight: Sight = { scopes: [asking.caller.within], denied: [] };
       const { view, found, revision } = await aboutUser(asking, user, (seen, caller) => {
-        sight = sightOn(seen, caller, aboutOthers.see);
+        if (user !== null && !isSelf(caller, user)) sight = sightOn(seen, caller, aboutOthers.see);
       });
-      const access = found.at(view.snapshot.catalogue, view.now);
-      return { user, permission, ...commonSight(scopesOf(access, permission), sight), revision };
+      const held = isThrough
+        ? scopesThrough(view, lists, asking.caller, permission)
+        : commonSight(scopesOf(found.at(view.snapshot.catalogue, view.now), permission), sight);
+      return { user: found.id, permission, ...held, revision };
     },
 
     async requireValid(asking) {
-      await views.of(asking, [asking.caller.userId]);
+      await views.of(asking, usersBehind(asking.caller));
     },
 
     async requireOf(asking, permission, scope) {
-      const view = await views.of(asking, [asking.caller.userId]);
+      const view = await views.of(asking, usersBehind(asking.caller));
       if (scope !== null) requireOn(view, asking.caller, permission, scope);
       return sightOn(view, asking.caller, permission);
     },
 
     async sightOf(asking, permission) {
-      const view = await views.of(asking, [asking.caller.userId]);
-      return sightFor(accessOn(view, asking.caller.userId), asking.caller, permission);
+      const view = await views.of(asking, usersBehind(asking.caller));
+      return sightOf((user) => accessOn(view, user), asking.caller, permission as string as PermissionSlug);
     },
   };
 }
@@ -178,14 +195,32 @@ function refuseTooMany(questions: number, limit: number): void {
   });
 }
 
+/** The answer about what a user may do and this credential of theirs may not. */
+const besideCredential: Decision = Object.freeze({ allowed: false, reason: 'not_granted' });
+
+/** Whom a view must know so that the caller can be told about a user. */
+function concerned(caller: Principal, user: UserId | null): readonly UserId[] {
+  const callers = usersBehind(caller);
+  return user === null || callers.includes(user) ? callers : [...callers, user];
+}
+
+/** Throws `forbidden` unless the caller may ask about a user, or with null about themselves, in a scope. */
+function requireAskingOn(
+  view: View,
+  caller: Principal,
+  user: UserId | null,
+  permission: BuiltinPermission,
+  scope: Scope,
+): void {
+  if (user !== null && !isSelf(caller, user)) requireOn(view, caller, permission, scope);
+  else if (!covers(caller.within, scope))
+    throw new RolecallError('forbidden', `this credential only works in ${caller.within} and below`);
+}
+
 function requireOn(view: View, caller: Principal, permission: BuiltinPermission, scope: Scope): void {
-  requirePermissionOf(view.snapshot.catalogue, accessOn(view, caller.userId), caller, permission, scope);
+  requirePermissionOf(view.snapshot.catalogue, (user) => accessOn(view, user), caller, permission, scope);
 }
 
 function sightOn(view: View, caller: Principal, permission: BuiltinPermission): Sight {
-  return requireSight(accessOn(view, caller.userId), caller, permission);
-}
-
-function accessOn({ snapshot, now, users }: View, user: UserId): CompiledAccess | undefined {
-  return users.get(user)?.at(snapshot.catalogue, now);
+  return requireSight((user) => accessOn(view, user), caller, permission);
 }

@@ -13,6 +13,7 @@ import type { Exception, Grant } from '../../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import type { AskedMoment } from '../../domain/moments.ts';
+import { isSelf } from '../../domain/principals.ts';
 import { formatRevision, type Revision } from '../../domain/revisions.ts';
 import { covers, scopesCovering } from '../../domain/scopes.ts';
 import { type Sight, sees, seesNothing } from '../../domain/sight.ts';
@@ -86,8 +87,8 @@ export function openExplanations(
     try {
       return await accessCheck.requireOf(asking, seeWhy, scope);
     } catch (error) {
-      const isOwn = user === asking.caller.userId;
-      if (isOwn && error instanceof RolecallError && error.code === 'forbidden') return seesNothing;
+      if (isAboutSelf(asking, user, scope) && error instanceof RolecallError && error.code === 'forbidden')
+        return seesNothing;
       throw error;
     }
   }
@@ -128,11 +129,15 @@ export function openExplanations(
       if (isStranger) await accessCheck.requireOf(asking, seeWhy, scope);
       if (!rows.user) throw new RolecallError('unknown_user', 'there is no user with this id');
       const explanation = explain(catalogue, rows.user, rows, { permission, scope, at: basis.at });
-      const shown = asSeen(explanation, sight, user === asking.caller.userId && !isStranger);
+      const shown = asSeen(explanation, sight, isAboutSelf(asking, user, scope) && !isStranger);
       const asked = at === undefined ? {} : { at: basis.at };
       return { ...shown, ...asked, revision: formatRevision(revision) };
     },
   };
+}
+
+function isAboutSelf({ caller }: Asking, user: UserId, scope: Scope): boolean {
+  return isSelf(caller, user) && covers(caller.within, scope);
 }
 
 /** What lies out of sight is counted; of oneself it is shown, but not who gave it and why. */

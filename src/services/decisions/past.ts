@@ -7,7 +7,7 @@ import { RolecallError } from '../../domain/errors.ts';
 import type { Instant, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import type { AskedMoment } from '../../domain/moments.ts';
-import type { Principal } from '../../domain/principals.ts';
+import { isLimited, type Principal } from '../../domain/principals.ts';
 import { formatRevision } from '../../domain/revisions.ts';
 import type { ReadHandle } from '../../storage/database.ts';
 import { keysEverNamed } from '../../storage/erasure.ts';
@@ -101,7 +101,7 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
     permission: BuiltinPermission,
     about: readonly (readonly [UserId, Scope])[],
   ) {
-    const others = about.filter(([user]) => user !== asking.caller.userId);
+    const others = about.filter(([user]) => !isWhole(asking.caller, user));
     await accessCheck.requireValid(asking);
     await requireIn(asking, permission, others);
   }
@@ -128,7 +128,7 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
       return { moment, users: await usersNamed(handle, moment, new Set(about.map(([user]) => user))) };
     });
     const mistaken = about.filter(
-      ([user]) => user === asking.caller.userId && !isOwn(asking.caller, user, seen.users.get(user)),
+      ([user]) => isWhole(asking.caller, user) && !isOwn(asking.caller, user, seen.users.get(user)),
     );
     await requireIn(asking, permission, mistaken);
     return seen;
@@ -139,13 +139,17 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
     usersNamed,
 
     async authorizeAll(asking, at, questions) {
-      const about = questions.map(({ user, scope }) => [user, scope] as const);
+      const self = asking.caller.userId;
+      const about = questions.map(({ user, scope }) => [user ?? self, scope] as const);
       const { moment, users } = await look(asking, at, aboutOthers.ask, about);
       const compiled = new Map(
         [...users].map(([id, { access }]) => [id, compileAccess(moment.catalogue, access, moment.at)]),
       );
       const answers = questions.map(({ user, permission, scope }) => {
-        return { permission, decision: decide(moment.catalogue, compiled.get(user), permission, scope) };
+        return {
+          permission,
+          decision: decide(moment.catalogue, compiled.get(user ?? self), permission, scope),
+        };
       });
       return { answers, revision: formatRevision(moment.revision), at: moment.at };
     },
@@ -163,6 +167,11 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
       return { permissions, revision: formatRevision(moment.revision), at: moment.at };
     },
   };
+}
+
+/** Whether the caller may ask about this user as about themselves, with a credential that leaves nothing out. */
+function isWhole(caller: Principal, user: UserId): boolean {
+  return user === caller.userId && !isLimited(caller);
 }
 
 /** Whether the caller asks about themselves, and not about somebody who had the id before. */

@@ -4,6 +4,7 @@ import { nameOfIdentity } from '../../domain/identities.ts';
 import type { Instant, UserId } from '../../domain/ids.ts';
 import type { Principal } from '../../domain/principals.ts';
 import type { Revision } from '../../domain/revisions.ts';
+import { everywhere } from '../../domain/scopes.ts';
 import type { Sample } from '../../observability/metrics.ts';
 import { deadlineIn } from '../../storage/deadline.ts';
 import { Gate } from '../../storage/gate.ts';
@@ -196,7 +197,7 @@ export class UserCache implements Follower {
 }
 
 function keyOf(row: CredentialRow): Credential {
-  const { keyId, pk, userPk, user, secretHash, narrowedTo, expiresAt, revoked } = row;
+  const { keyId, pk, userPk, user, secretHash, narrowedTo, within, expiresAt, revoked } = row;
   const principal: Principal = {
     kind: 'user',
     userId: user,
@@ -204,7 +205,9 @@ function keyOf(row: CredentialRow): Credential {
     credentialId: keyId,
     credentialPk: pk,
     narrowedTo: narrowedTo && new Set(narrowedTo),
+    within,
     expiresAt,
+    through: null,
   };
   return { userPk, principal, secretHash, revoked };
 }
@@ -218,7 +221,9 @@ function linkOf({ pk, userPk, user, ...identity }: IdentityRow): Credential {
     credentialId: nameOfIdentity(identity),
     credentialPk: -pk,
     narrowedTo: null,
+    within: everywhere,
     expiresAt: null,
+    through: null,
   };
   return { userPk, principal, secretHash: undefined, revoked: false };
 }

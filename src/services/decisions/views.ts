@@ -1,6 +1,6 @@
 import { RolecallError } from '../../domain/errors.ts';
 import type { Instant, UserId } from '../../domain/ids.ts';
-import type { Principal } from '../../domain/principals.ts';
+import { type Principal, usersBehind } from '../../domain/principals.ts';
 import { placeRevision, type Revision } from '../../domain/revisions.ts';
 import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
 import { notValid } from '../refusals.ts';
@@ -69,8 +69,9 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     if (!snapshot || !credential || missing.length > 0)
       return { missing, missingCredentials: credential ? [] : [caller.credentialId] };
     const now = freshness.now();
-    const isActive = users.get(caller.userId)?.access.active;
-    const isOver = caller.expiresAt !== null && caller.expiresAt <= now;
+    const isActive = usersBehind(caller).every((user) => users.get(user)?.access.active);
+    // What the caller was let in by may have been told to end sooner since.
+    const isOver = hasEnded(caller, now) || hasEnded(credential.principal, now);
     if (!isActive || isOver || credential.revoked) throw notValid(caller);
     return { snapshot, now, users };
   }
@@ -103,6 +104,10 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
       return 'snapshot' in seen ? seen : read(asking, users);
     },
   };
+}
+
+function hasEnded({ expiresAt }: Principal, now: Instant): boolean {
+  return expiresAt !== null && expiresAt <= now;
 }
 
 interface Missing {

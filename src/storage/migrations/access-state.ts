@@ -102,6 +102,7 @@ function credentialOf(row: Row, ids: ReadonlyMap<unknown, UserId>): Credential {
   return {
     user: ids.get(row['user_pk']) as UserId,
     narrowedTo: permissions ? new Set(permissions) : null,
+    within: scopeOf(row),
     revoked: Boolean(row['revoked_at']),
     expiresAt: windowOf(row).expiresAt,
   };

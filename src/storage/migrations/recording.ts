@@ -36,7 +36,10 @@ export async function openRecorder(sql: Sql, journalKey: string | undefined): Pr
       ? locked
       : await beginEpoch(sql, journalKey, locked);
     const revision = value + 1;
-    const nobody = { actorPk: null, credentialPk: null, userPk: null, rolePk: null, permissionPk: null };
+    const nobody = {
+      ...{ actorPk: null, credentialPk: null, throughPk: null },
+      ...{ userPk: null, rolePk: null, permissionPk: null },
+    };
     const what = {
       kind: 'schema_changed',
       actorKind: 'operator',

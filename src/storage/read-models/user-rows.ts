@@ -1,7 +1,7 @@
 import type { UserAccess } from '../../domain/decision/user-access.ts';
 import type { Exception, Grant } from '../../domain/grants.ts';
 import { type Identity, identityNamed } from '../../domain/identities.ts';
-import type { Instant, PermissionSlug, UserId } from '../../domain/ids.ts';
+import type { Instant, PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { Revision } from '../../domain/revisions.ts';
 import type { Sql } from '../database.ts';
 
@@ -19,6 +19,7 @@ export interface CredentialRow {
   readonly user: UserId;
   readonly secretHash: Buffer;
   readonly narrowedTo: readonly PermissionSlug[] | null;
+  readonly within: Scope;
   readonly expiresAt: Instant | null;
   readonly revoked: boolean;
 }
@@ -60,7 +61,7 @@ export async function loadUsers(
   const [issuers, subjects] = [identities.map((one) => one.issuer), identities.map((one) => one.subject)];
   const [row] = await sql<[Row]>`
     with credentials as materialized (
-      select keys.id, keys.pk, user_pk, secret_hash, permissions, expires_at, revoked_at
+      select keys.id, keys.pk, user_pk, secret_hash, permissions, scope, expires_at, revoked_at
       from rolecall.api_keys as keys where keys.id = any(${[...credentialIds]}::text[])
     ), linked as materialized (
       select held.pk, user_pk, held.issuer, held.subject
@@ -83,7 +84,7 @@ export async function loadUsers(
         join rolecall.permissions on permissions.pk = permission_pk) as exceptions,
       (select coalesce(json_agg(json_build_object('keyId', credentials.id, 'pk', credentials.pk, 'userPk', user_pk,
           'user', people.id, 'secretHash', encode(secret_hash, 'hex'), 'narrowedTo', permissions,
-          'expiresAt', extract(epoch from expires_at) * 1000, 'revoked', revoked_at is not null)), '[]')
+          'within', scope, 'expiresAt', extract(epoch from expires_at) * 1000, 'revoked', revoked_at is not null)), '[]')
         from credentials join people on people.pk = user_pk) as credentials,
       (select coalesce(json_agg(json_build_object('pk', linked.pk, 'userPk', user_pk, 'user', people.id,
           'issuer', issuer, 'subject', subject)), '[]')

@@ -16,6 +16,8 @@ export const journal = rolecall.table(
     actorKind: exactText('actor_kind').$type<'user' | 'operator' | 'service'>().notNull(),
     actorPk: keyOf('actor_pk'),
     credentialPk: keyOf('credential_pk'),
+    /** Whose credential it was, where its owner acted for the actor. */
+    throughPk: keyOf('through_pk'),
     requestId: exactText('request_id'),
     userPk: keyOf('user_pk'),
     rolePk: keyOf('role_pk'),

@@ -10,6 +10,7 @@ describe('the built-in layer', () => {
   it('declares what the service asks about its own callers', () => {
     expect(builtinLayer.id).toBe('builtin');
     expect(builtinLayer.permissions.map(({ slug }) => slug)).toEqual([
+      'rolecall_act_for',
       'rolecall_check',
       'rolecall_erase_users',
       'rolecall_escalate',
