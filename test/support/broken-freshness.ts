@@ -50,7 +50,7 @@ export const brokenFreshness = {
     by: '',
   },
   'who was not there is not there for good': [
-    { file: views, replace: '      const fills: Filled[] = [];\n', by: '' },
+    { file: views, replace: '    const fills: Filled[] = [];\n', by: '' },
     {
       file: views,
       replace: '  function isCurrentEnough(',

@@ -1,10 +1,11 @@
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
+import type { FastifyInstance, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
 import type { Scope } from '../../domain/ids.ts';
 import { everywhere } from '../../domain/scopes.ts';
 import type { Authentication } from '../../services/authentication.ts';
 import { type AccessCheck, aboutOthers } from '../../services/decisions/access-check.ts';
 import { type Access, accessOf } from '../access.ts';
 import { askingOf, isDryRun, stateOf } from '../call.ts';
+import { atRoute } from '../route-hooks.ts';
 
 type Demand = Extract<Access, { who: 'callers with' }>;
 
@@ -21,6 +22,13 @@ export function addAuthorization(
 
   app.addHook('onRoute', (route) => {
     routes.push(route);
+    const access = accessOf(route.config);
+    if (!access || access.who === 'anybody') return;
+    atRoute(route, 'onRequest', identify);
+    if (access.who === 'callers with' && !access.aboutOthers)
+      atRoute(route, 'preHandler', (request, _reply, done) => {
+        admit(request, access).then(() => done(), done);
+      });
   });
 
   app.addHook('onReady', async () => {
@@ -32,10 +40,7 @@ export function addAuthorization(
   });
 
   // With a callback: a known key is found at once, and costs no turn through a promise.
-  app.addHook('onRequest', (request, _reply, done) => {
-    const access = accessOf(request.routeOptions.config);
-    // No statement: the request matched no route, and the answer to that is the same for everybody.
-    if (!access || access.who === 'anybody') return done();
+  const identify: onRequestHookHandler = (request, _reply, done) => {
     const state = stateOf(request);
     const found = authentication.authenticate(request.headers.authorization, state.deadline);
     if (!(found instanceof Promise)) {
@@ -46,13 +51,7 @@ export function addAuthorization(
       state.principal = principal;
       done();
     }, done);
-  });
-
-  app.addHook('preHandler', (request, _reply, done) => {
-    const access = accessOf(request.routeOptions.config);
-    if (access?.who !== 'callers with' || access.aboutOthers) return done();
-    admit(request, access).then(() => done(), done);
-  });
+  };
 
   async function admit(request: FastifyRequest, { permission, scope: source }: Demand): Promise<void> {
     const { scope = everywhere } = request.query as { scope?: Scope };

@@ -5,15 +5,17 @@ import { type ErrorCode, type InputFault, RolecallError } from '../../domain/err
 import { TokenFault } from '../../domain/tokens.ts';
 import { logFailure, logRefusedToken } from '../../observability/events.ts';
 import { problemOf, problemType } from '../problem.ts';
+import { logAnswered } from './access-log.ts';
 
 /** Gives every failure, of routes that exist and routes that do not, one shape of body. */
 export function addProblems(app: FastifyInstance): void {
   app.setErrorHandler((error, request, reply) =>
     sendProblem(toProblem(error as FastifyError), request, reply),
   );
-  app.setNotFoundHandler((request, reply) =>
-    sendProblem(new RolecallError('route_not_found', 'there is no such route'), request, reply),
-  );
+  app.setNotFoundHandler((request, reply) => {
+    reply.raw.once('finish', () => logAnswered(request, reply, 'none'));
+    return sendProblem(new RolecallError('route_not_found', 'there is no such route'), request, reply);
+  });
 }
 
 export function sendProblem(
