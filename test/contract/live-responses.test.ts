@@ -1,6 +1,7 @@
 import type { Response } from 'supertest';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectContract, operations } from '../support/contract.ts';
+import { filesWithLayer } from '../support/matrix-files.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 import { generateOpenApi, operationsOf } from './openapi-document.ts';
 
@@ -148,6 +149,9 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
   describePermission: async (as) =>
     as.patch(`/permissions/${await newPermission(as)}`).send({ description: 'Now' }),
   retirePermission: async (as) => as.delete(`/permissions/${await newPermission(as)}`),
+  getMatrix: async (as) => as.get('/matrix'),
+  planMatrix: async (as) => as.post('/matrix/plan').send({ files: filesWithLayer }),
+  applyMatrix: async (as) => as.post('/matrix/apply').send({ files: filesWithLayer }),
   listSettings: async (as) => as.get('/settings'),
   getSetting: async (as) => as.get('/settings/lease_ms'),
   changeSetting: async (as) => {

@@ -29,6 +29,10 @@ export const goodBodies: Readonly<Record<string, object>> = {
   registerPermissions: { permissions: [{ permission: 'brand.new' }] },
   describePermission: { description: 'New' },
   changeSetting: { value: 1 },
+  planMatrix: { files: [{ name: 'baseline.yaml', text: 'version: 1\npermissions: {}\nroles: {}\n' }] },
+  applyMatrix: {
+    files: [{ name: 'baseline.yaml', text: 'version: 1\npermissions: {}\nroles: {}\n' }],
+  },
   createKey: { user: 'nobody-at-all', name: 'New' },
 };
 

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { shippedBaseline } from '../../src/cli/matrix-files.ts';
 import { builtinLayer } from '../../src/domain/matrix/builtin.ts';
 import type { MatrixLayer } from '../../src/domain/matrix/document.ts';
 import { parseMatrixFiles } from '../../src/domain/matrix/parse.ts';
@@ -10,3 +12,12 @@ export function matrixOf(baseline: string, ...layers: string[]): readonly Matrix
   }));
   return parseMatrixFiles(texts, builtinLayer).layers;
 }
+
+/** The shipped baseline and a layer on top of it that lets loaders see prices, as a request carries them. */
+export const filesWithLayer = [
+  { name: 'baseline.yaml', text: readFileSync(shippedBaseline, 'utf8') },
+  {
+    name: 'layers/prices.yaml',
+    text: 'version: 1\nid: prices\nadd: { loader: [orders.view_prices] }\n',
+  },
+];

@@ -9,6 +9,7 @@ import { type Call, writeContextOf } from '../call.ts';
 import { forGood, guardChange, type Reach, requireAdministrator } from '../guard.ts';
 import { makeChanges } from './making.ts';
 import { type Intent, layersOf, movedLayers, planFor } from './planning.ts';
+import { type MatrixState, stateOf } from './state.ts';
 
 export type { Intent };
 
@@ -21,6 +22,8 @@ export interface Terms extends Omit<Intent, 'layers'> {
 }
 
 export interface Matrix {
+  /** Roles and permissions as they are. */
+  state(call: Call): Promise<MatrixState>;
   /** What applying would do, and to whom; changes nothing. Throws `slug_collision` and `include_cycle`. */
   plan(call: Call, intent: Intent): Promise<MatrixPlan>;
   /**
@@ -40,6 +43,8 @@ const mostNamed = 5;
 
 export function openMatrix(transactions: Transactions): Matrix {
   return {
+    state: (call) => transactions.read(call.deadline, async (handle) => stateOf(await readMatrix(handle))),
+
     plan: (call, intent) =>
       transactions.read(call.deadline, async (handle) => planFor(handle, await readMatrix(handle), intent)),
 
