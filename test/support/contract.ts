@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Response } from 'supertest';
 import { expect } from 'vitest';
 import { internalKeysIn, openContract, operationsOf, type Schema } from '../contract/openapi-document.ts';
+import { filesWithLayer } from './matrix-files.ts';
 
 /** The document by which clients are written, as it is committed; `test/contract/openapi.test.ts` keeps it current. */
 const { document, ajv } = openContract(
@@ -9,6 +10,8 @@ const { document, ajv } = openContract(
 );
 
 export const operations = operationsOf(document);
+
+const [shippedMatrix] = filesWithLayer;
 
 /** A body that is good for each operation that takes one, by its name; it names nobody who is there. */
 export const goodBodies: Readonly<Record<string, object>> = {
@@ -29,10 +32,8 @@ export const goodBodies: Readonly<Record<string, object>> = {
   registerPermissions: { permissions: [{ permission: 'brand.new' }] },
   describePermission: { description: 'New' },
   changeSetting: { value: 1 },
-  planMatrix: { files: [{ name: 'baseline.yaml', text: 'version: 1\npermissions: {}\nroles: {}\n' }] },
-  applyMatrix: {
-    files: [{ name: 'baseline.yaml', text: 'version: 1\npermissions: {}\nroles: {}\n' }],
-  },
+  planMatrix: { files: [shippedMatrix] },
+  applyMatrix: { files: [shippedMatrix] },
   createKey: { user: 'nobody-at-all', name: 'New' },
 };
 
