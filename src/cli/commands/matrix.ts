@@ -7,7 +7,9 @@ import { brief, describePlan, full } from '../matrix-report.ts';
 import { type ApplyOptions, acceptOption, operate, reviewAndApply } from '../matrix-review.ts';
 import { count, print, printJson } from '../output.ts';
 import { readPlanFile, writePlanFile } from '../plan-files.ts';
+import { addMatrixCodegen } from './matrix-codegen.ts';
 import { addMatrixRecord } from './matrix-record.ts';
+import { addMatrixTest } from './matrix-test.ts';
 
 interface PlanOptions {
   readonly file: string;
@@ -84,4 +86,6 @@ export function addMatrix(program: Command): void {
     });
 
   addMatrixRecord(matrix);
+  addMatrixTest(matrix);
+  addMatrixCodegen(matrix);
 }

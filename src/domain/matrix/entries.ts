@@ -92,6 +92,12 @@ export function readList(entry: Entry, label: string, faults: FaultList): Item[]
   });
 }
 
+/** The entries of a list, whatever each of them is. */
+export function readItems(entry: Entry, label: string, faults: FaultList): Entry[] {
+  if (!isSeq<ParsedNode>(entry.node)) return mismatch(entry, label, 'a list', faults) ?? [];
+  return entry.node.items.map((node) => ({ key: '', at: node.range[0], node }));
+}
+
 function readString(node: ParsedNode | null): string | undefined {
   return isScalar(node) && typeof node.value === 'string' ? node.value : undefined;
 }
