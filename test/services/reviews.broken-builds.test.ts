@@ -124,7 +124,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'everybody with a candidate role is listed': {
     file: holders,
-    replace: 'if (!decide(catalogue, compiled, permission, scope).allowed) return undefined;',
+    replace:
+      'if (!decide(catalogue, compileAccess(catalogue, access, at), permission, scope).allowed) return undefined;',
     by: '',
   },
   'those who hold by exception only are not listed': {
@@ -144,7 +145,7 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'through what somebody holds it counts what is over': {
     file: holders,
-    replace: '.filter((held) => inForce(held, moment.now))',
+    replace: '.filter((held) => inForce(held, at))',
     by: '',
   },
   'a page of candidates is read again from its middle': {
