@@ -8,6 +8,7 @@ import { openDecisions } from './services/decisions/decisions.ts';
 import { type Explanations, openExplanations } from './services/decisions/explanations.ts';
 import { type Holders, openHolders } from './services/decisions/holders.ts';
 import { openPast, type Past } from './services/decisions/past.ts';
+import { openPastDiff, type PastDiff } from './services/decisions/past-diff.ts';
 import { openPastHolders, type PastHolders } from './services/decisions/past-holders.ts';
 import { type Denials, openDenials } from './services/denials.ts';
 import { type Epochs, openEpochs } from './services/epochs.ts';
@@ -38,6 +39,7 @@ export interface Runtime {
   readonly holders: Holders;
   readonly past: Past;
   readonly pastHolders: PastHolders;
+  readonly pastDiff: PastDiff;
   readonly users: Users;
   readonly grants: Grants;
   readonly grantBatches: GrantBatches;
@@ -120,6 +122,7 @@ export async function openRuntime(
     holders: openHolders(transactions, cursors),
     past,
     pastHolders: openPastHolders(transactions, cursors, past),
+    pastDiff: openPastDiff(transactions, past),
     users: openUsers(transactions, cursors),
     grants: openGrants(transactions, cursors),
     grantBatches: openGrantBatches(transactions),

@@ -3,6 +3,7 @@ import { ConfigurationError } from '../config/env.ts';
 import { RolecallError } from '../domain/errors.ts';
 import { addAdmin } from './commands/admin.ts';
 import { addDev } from './commands/dev.ts';
+import { addDiff } from './commands/diff.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addJournal } from './commands/journal.ts';
 import { addKeys } from './commands/keys.ts';
@@ -28,6 +29,7 @@ export async function runCommandLine(words: readonly string[]): Promise<number> 
     addMatrix,
     addKeys,
     addJournal,
+    addDiff,
     addAdmin,
     addRls,
     addDoctor,

@@ -8,6 +8,7 @@ import { permissions, type Step, scopes, slugOf, users } from './history-command
 import { same, sameInPart } from './history-compare.ts';
 import { openStage, type Stage, type StageOptions } from './history-stage.ts';
 import type { HistoryWorld } from './history-world.ts';
+import { summarize } from './long-run.ts';
 import { referenceDecision, referencePermissions, referenceRoles } from './reference-model.ts';
 
 interface Known {
@@ -38,6 +39,8 @@ export async function playPast(histories: readonly Step[][], options: StageOptio
           await take(play, step, `h${place}c${index}`, true);
           keepWorld(play, kept);
         }
+        if (place % 500 === 499)
+          summarize('as it was then, so far', { histories: place + 1, answers: compared });
         for (let asked = 0; asked < askedEach; asked += 1) {
           const known = kept[asked === 0 ? Math.max(0, kept.length - 2) : next(kept.length)] as Known;
           compared += await compare(stage, known, await momentOf(stage, known.revision, next(3)), next);

@@ -36,6 +36,13 @@ export async function placeMoment(sql: Sql, asked: AskedMoment): Promise<PastMom
   return { revision: await revisionNumbered(sql, value), at: asked.instant };
 }
 
+/** The present, by the primary's clock. */
+export async function readNow(sql: Sql): Promise<AskedMoment> {
+  const [row] = await sql<[{ time: string }]>`
+    select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time`;
+  return { time: row.time, instant: Date.parse(row.time) };
+}
+
 async function atRevision(sql: Sql, asked: Revision, head: Head): Promise<PastMoment> {
   const place = placeRevision(asked, head.revision, head.epochs);
   if (place === 'foreign')

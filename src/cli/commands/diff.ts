@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import { loadConfig } from '../../config/config.ts';
+import { RolecallError } from '../../domain/errors.ts';
+import { type Parsed, parseUserId } from '../../domain/ids.ts';
+import { parseMoment } from '../../domain/moments.ts';
+import { createLogger } from '../../observability/logger.ts';
+import { openRuntime } from '../../runtime.ts';
+import { operatorCall } from '../../services/call.ts';
+import type { AccessDiff } from '../../services/decisions/past-diff.ts';
+import { type JournalRow, shownEntry } from '../../services/journal.ts';
+import { print, printJson } from '../output.ts';
+
+const timeoutMs = 30_000;
+
+export function addDiff(program: Command): void {
+  program
+    .command('diff')
+    .argument('<user>', 'whose access')
+    .description('what a user may do at one moment and not at another, and what happened in between')
+    .requiredOption('--from <moment>', 'a time as 2027-01-31T12:00:00Z, or a revision')
+    .option('--to <moment>', 'the same; left out, now')
+    .option('--json', 'print JSON')
+    .action(async (id: string, { from, to, json }: { from: string; to?: string; json?: true }) => {
+      const user = accepted(parseUserId(id));
+      const moments = [
+        accepted(parseMoment(from)),
+        to === undefined ? null : accepted(parseMoment(to)),
+      ] as const;
+      const logger = createLogger('warn', process.stderr);
+      const runtime = await openRuntime(loadConfig(['database', 'journalKey']), logger);
+      try {
+        const diff = await runtime.pastDiff.between(operatorCall(timeoutMs), user, ...moments);
+        if (json) printJson({ user, ...diff, changes: diff.changes.map(shownEntry) });
+        else printDiff(diff);
+      } finally {
+        await runtime.close();
+      }
+    });
+}
+
+function printDiff({ from, to, scopes, changes }: AccessDiff): void {
+  const moment = ({ revision, at }: AccessDiff['from']) => `${new Date(at).toISOString()} (${revision})`;
+  print(`from  ${moment(from)}\nto    ${moment(to)}`);
+  if (scopes.length === 0) print('\nThe user may do the same.');
+  for (const { scope, gained, lost } of scopes) {
+    print(`\n${scope === '' ? 'everywhere' : `in ${scope}`}`);
+    for (const slug of gained) print(`  + ${slug}`);
+    for (const slug of lost) print(`  - ${slug}`);
+  }
+  if (changes.length > 0) print('\nwhat happened to the user');
+  for (const change of changes) print(`  ${lineOf(change)}`);
+}
+
+function lineOf({ time, kind, actorKind, actor, before, after, personal }: JournalRow): string {
+  const { role, permission, scope } = { ...(before as object), ...(after as object) } as Record<
+    string,
+    string
+  >;
+  const what = [kind, role ?? permission, scope ? `in ${scope}` : undefined].filter(Boolean).join(' ');
+  const reason = personal['reason'] === undefined ? '' : `: ${personal['reason']}`;
+  return `${time}  ${what}, by ${actor ?? actorKind}${reason}`;
+}
+
+function accepted<T>(parsed: Parsed<T>): T {
+  if (parsed.ok) return parsed.value;
+  throw new RolecallError('invalid_input', parsed.why);
+}

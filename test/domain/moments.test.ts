@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { parseMoment } from '../../src/domain/moments.ts';
+
+test('a moment is a revision or a time, and a time keeps its microseconds', () => {
+  expect(parseMoment('0f3a9c51d2e7-42')).toEqual({
+    ok: true,
+    value: { revision: { epoch: '0f3a9c51d2e7', value: 42 } },
+  });
+  const time = '2027-01-31T12:00:00.000417Z';
+  expect(parseMoment(time)).toEqual({ ok: true, value: { time, instant: Date.UTC(2027, 0, 31, 12) } });
+  const elsewhere = '2027-01-31T13:00:00+01:00';
+  expect(parseMoment(elsewhere)).toMatchObject({ ok: true, value: { instant: Date.UTC(2027, 0, 31, 12) } });
+});
+
+test.each([
+  '',
+  'now',
+  '42',
+  '2027-01-31',
+  '2027-02-30T12:00:00Z',
+  '2027-13-01T12:00:00Z',
+  '2027-01-31T12:00:00',
+  '2027-01-31T12:00:00.1234567Z',
+  '2027-01-31T12:00:61Z',
+  '1969-12-31T23:59:59Z',
+  '0000-01-01T00:00:00Z',
+  "2027-01-31T12:00:00Z'; select 1",
+  '2027-01-31T12:00:00+99:99',
+])('anything else is none: %j', (text) => {
+  expect(parseMoment(text).ok).toBe(false);
+});

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { operatorCall } from '../../src/services/call.ts';
+import { startTestService, type TestService } from '../support/service.ts';
+
+let service: TestService;
+beforeAll(async () => {
+  service = await startTestService();
+});
+afterAll(() => service.close());
+
+const ask = (user: string, at: string, permission = 'orders.load_order', key?: string) =>
+  service.as(key).post('/authorize').send({ user, permission, at });
+const revisionOf = async (write: PromiseLike<{ body: { revision: string } }>) => (await write).body.revision;
+
+describe('as it was then', () => {
+  test('is asked of a check, of permissions, of an explanation and of who can', async () => {
+    const root = service.as();
+    const made = await revisionOf(root.post('/users').send({ id: 'ada' }).expect(201));
+    const given = await revisionOf(root.put('/users/ada/roles/loader').send({ reason: 'why' }).expect(201));
+    const taken = await revisionOf(root.delete('/users/ada/roles/loader').expect(200));
+    expect((await ask('ada', made)).body).toMatchObject({
+      allowed: false,
+      reason: 'not_granted',
+      revision: made,
+    });
+    expect((await ask('ada', given)).body).toMatchObject({ allowed: true, revision: given });
+    expect((await ask('ada', taken)).body).toMatchObject({ allowed: false, revision: taken });
+    const { body } = await ask('ada', given);
+    expect((await ask('ada', body.at)).status).toBe(200);
+    const list = await root.get('/users/ada/permissions').query({ at: given }).expect(200);
+    expect(list.body).toMatchObject({
+      roles: expect.arrayContaining(['loader']),
+      revision: given,
+      at: body.at,
+    });
+    const why = await root
+      .get('/users/ada/explain')
+      .query({ at: given, permission: 'orders.load_order' })
+      .expect(200);
+    expect(why.body).toMatchObject({
+      allowed: true,
+      paths: [{ grant: { role: 'loader', origin: 'api', reason: 'why', grantedBy: 'root' } }],
+    });
+    const who = await root.get('/permissions/orders_load_order/users').query({ at: given }).expect(200);
+    expect(who.body.data).toContainEqual(expect.objectContaining({ user: 'ada' }));
+    const none = await root.get('/permissions/orders_load_order/users').query({ at: made }).expect(200);
+    expect(none.body.data).not.toContainEqual(expect.objectContaining({ user: 'ada' }));
+    const batch = { at: given, checks: [{ user: 'ada', permission: 'orders.load_order' }] };
+    const both = await root.post('/authorize/batch').send(batch).expect(200);
+    expect(both.body).toMatchObject({ results: [{ allowed: true }], revision: given, at: body.at });
+  });
+
+  test('judges starts and ends at that time, and says when the answer changed by itself', async () => {
+    const root = service.as();
+    await root.post('/users').send({ id: 'tim' }).expect(201);
+    const startsAt = '2001-01-01T00:00:00.000Z';
+    const given = await revisionOf(
+      root.put('/users/tim/roles/loader').send({ startsAt, expiresAt: '2999-01-01T00:00:00Z' }),
+    );
+    const { body } = await root.get('/users/tim/permissions').query({ at: given }).expect(200);
+    expect(body).toMatchObject({
+      roles: expect.arrayContaining(['loader']),
+      expiresAt: '2999-01-01T00:00:00.000Z',
+    });
+  });
+
+  test.each([
+    ['the future', '2999-01-01T00:00:00Z', 400, 'invalid_input'],
+    ['before the beginning', '2000-01-01T00:00:00Z', 400, 'invalid_input'],
+    ['no moment', 'yesterday', 400, 'invalid_input'],
+    ['a revision of elsewhere', '0123456789ab-1', 400, 'invalid_revision'],
+  ])('is refused for %s', async (_, at, status, code) => {
+    const { body } = await ask('root', at).expect(status);
+    expect(body.code).toBe(code);
+    await service.as().get('/users/root/permissions').query({ at }).expect(status);
+  });
+
+  test('is refused for a revision that is still to come', async () => {
+    const { body: now } = await service.as().post('/authorize').send({ permission: 'orders.load_order' });
+    const [epoch, value] = String(now.revision).split('-');
+    const { body } = await ask('root', `${epoch}-${Number(value) + 1}`).expect(400);
+    expect(body.detail).toMatch(/has not come yet/);
+  });
+
+  test('holds across a new epoch, with the tokens of the old one', async () => {
+    const root = service.as();
+    await root.post('/users').send({ id: 'eve' }).expect(201);
+    const given = await revisionOf(root.put('/users/eve/roles/loader').expect(201));
+    await service.runtime.epochs.declare(operatorCall(20_000));
+    await root.delete('/users/eve/roles/loader').expect(200);
+    expect((await ask('eve', given)).body).toMatchObject({ allowed: true, revision: given });
+    const [epoch, value] = given.split('-');
+    expect((await ask('eve', `${epoch}-${Number(value) + 1}`)).body.code).toBe('lost_history');
+  });
+
+  test('knows a permission that was retired since, and not before it was registered', async () => {
+    const root = service.as();
+    const before = await revisionOf(root.post('/users').send({ id: 'rey' }).expect(201));
+    await root.post('/permissions').send({ permission: 'shop.open' }).expect(201);
+    await root.put('/users/rey/permissions/shop_open').send({ effect: 'allow' }).expect(201);
+    const given = await revisionOf(root.get('/users/rey/permissions'));
+    await root.delete('/permissions/shop_open').expect(200);
+    expect((await ask('rey', given, 'shop.open')).body).toMatchObject({ allowed: true });
+    expect((await ask('rey', before, 'shop.open')).body).toMatchObject({ reason: 'unknown_permission' });
+    await root.get('/permissions/shop_open/users').query({ at: before }).expect(404);
+    const { body } = await root.get('/permissions/shop_open/users').query({ at: given }).expect(200);
+    expect(body.data).toMatchObject([{ user: 'rey', via: [{ role: null }] }]);
+  });
+
+  test('of somebody erased is known to nobody by id, and without a name among those who could', async () => {
+    const root = service.as();
+    await root.post('/users').send({ id: 'zoe' }).expect(201);
+    const given = await revisionOf(root.put('/users/zoe/roles/accountant').expect(201));
+    await root.post('/users/zoe/erase').expect(200);
+    expect((await ask('zoe', given, 'orders.view_prices')).body).toMatchObject({ reason: 'unknown_user' });
+    const { body } = await root.get('/permissions/orders_view_prices/users').query({ at: given }).expect(200);
+    expect(body.data).toContainEqual(
+      expect.objectContaining({ user: null, via: [expect.objectContaining({ role: 'accountant' })] }),
+    );
+  });
+
+  test('is about whoever had the id then: nobody asks about another as about themselves (1.11)', async () => {
+    const root = service.as();
+    await root.post('/users').send({ id: 'kim' }).expect(201);
+    const given = await revisionOf(root.put('/users/kim/roles/loader').expect(201));
+    await root.delete('/users/kim').expect(200);
+    const key = await service.keyFor('kim');
+    await ask('kim', given, 'orders.load_order', key).expect(403);
+    await service.as(key).get('/me/permissions').query({ at: given }).expect(403);
+    await service
+      .as(key)
+      .get('/users/kim/explain')
+      .query({ at: given, permission: 'orders.load_order' })
+      .expect(403);
+    const own = await revisionOf(service.as(key).get('/me/permissions').expect(200));
+    const { body } = await service.as(key).get('/me/permissions').query({ at: own }).expect(200);
+    expect(body).toMatchObject({ user: 'kim', permissions: [] });
+  });
+
+  test('needs what asking now needs', async () => {
+    const key = await service.keyFor('lea');
+    const now = await revisionOf(service.as(key).get('/me/permissions').expect(200));
+    await ask('root', now, 'orders.load_order', key).expect(403);
+    await service.as(key).get('/users/root/permissions').query({ at: now }).expect(403);
+    await service.as(key).get('/permissions/orders_load_order/users').query({ at: now }).expect(403);
+    await service
+      .as(key)
+      .get('/users/root/explain')
+      .query({ at: now, permission: 'orders.load_order' })
+      .expect(403);
+  });
+});
