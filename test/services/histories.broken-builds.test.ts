@@ -180,9 +180,9 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     by: '[]',
   },
   'two permissions share a slug': {
-    file: 'services/permissions.ts',
-    replace: 'if (holder && (',
-    by: 'if (!holder && (',
+    file: 'domain/registrations.ts',
+    replace: "if (!('slug' in wanted) && nameOf(wanted) !== nameOf(known)) {",
+    by: 'if (nameOf(known).length < 0) {',
   },
   'deactivation is not stored': {
     file: 'services/users.ts',
