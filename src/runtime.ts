@@ -17,6 +17,7 @@ import { type GrantBatches, openGrantBatches } from './services/grant-batches.ts
 import { type Grants, openGrants } from './services/grants.ts';
 import { type Health, openHealth } from './services/health.ts';
 import { type Journal, openJournal } from './services/journal.ts';
+import { openKeyUses } from './services/key-uses.ts';
 import { type Matrix, openMatrix } from './services/matrix/matrix.ts';
 import { type MatrixRecord, openMatrixRecord } from './services/matrix/record.ts';
 import { openPermissions, type Permissions } from './services/permissions.ts';
@@ -83,8 +84,10 @@ export async function openRuntime(
   const transactions = openTransactions(database, journalKey);
   const cursors = openCursors(journalKey);
   const metrics = openMetrics();
+  const keyUses = openKeyUses(database);
   const { accessCheck, authentication, wake } = openDecisions({
     database,
+    keyUses,
     standby,
     heads,
     transactions,
@@ -114,6 +117,9 @@ export async function openRuntime(
   const denials = openDenials(database);
   metrics.counter('rolecall_denials_total', 'Refused attempts at administration, kept and dropped', () =>
     denials.counts(),
+  );
+  metrics.counter('rolecall_key_uses_total', 'Keys whose last use was written down, and not', () =>
+    keyUses.counts(),
   );
   return {
     authentication,
@@ -152,7 +158,7 @@ export async function openRuntime(
     },
     async close() {
       await listener?.close();
-      await denials.close();
+      await Promise.all([denials.close(), keyUses.close()]);
       await Promise.all([heads.close(), database.close(), standby?.close()]);
     },
   };

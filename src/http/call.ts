@@ -95,5 +95,7 @@ function idempotencyOf(request: FastifyRequest, caller: Principal): Call['idempo
     .update(`${request.method} ${request.url}\n`)
     .update(stateOf(request).bodyBytes ?? '')
     .digest();
-  return { credential: `key:${caller.credentialPk}`, key, fingerprint };
+  // Whoever acts for several users repeats nothing of one for another.
+  const acting = caller.through === null ? '' : ` for ${caller.userPk}`;
+  return { credential: `key:${caller.credentialPk}${acting}`, key, fingerprint };
 }

@@ -4,6 +4,7 @@ import type { Principal } from '../domain/principals.ts';
 import { type Deadline, unavailable, within } from '../storage/deadline.ts';
 import type { Freshness } from './decisions/freshness.ts';
 import type { Credential, UserCache } from './decisions/user-cache.ts';
+import type { KeyUses } from './key-uses.ts';
 import { notValid } from './refusals.ts';
 import type { TokenAuthentication } from './tokens/token-authentication.ts';
 
@@ -21,11 +22,17 @@ export function openAuthentication(
   cache: UserCache,
   freshness: Freshness,
   tokens: TokenAuthentication | undefined,
+  uses: Pick<KeyUses, 'note'>,
 ): Authentication {
   function stands({ principal, revoked }: Credential): boolean {
     const { expiresAt, userId } = principal;
     const isOver = expiresAt !== null && expiresAt <= freshness.now();
     return !revoked && !isOver && cache.user(userId)?.access.active !== false;
+  }
+
+  function used({ principal }: Credential): Principal {
+    uses.note(principal.credentialPk);
+    return principal;
   }
 
   /** For a key that is not known, or not known to stand: somebody may have been reactivated since. */
@@ -36,7 +43,7 @@ export function openAuthentication(
       const known = cache.credential(keyId);
       if (known && cache.user(known.principal.userId)) {
         requireSecret(known, secret);
-        if (stands(known)) return known.principal;
+        if (stands(known)) return used(known);
         throw notValid();
       }
       const owner = known ? [known.principal.userId] : [];
@@ -58,7 +65,7 @@ export function openAuthentication(
       }
       const known = cache.credential(key.id);
       if (known) requireSecret(known, key.secret);
-      return known && stands(known) ? known.principal : findCurrent(key.id, key.secret, deadline);
+      return known && stands(known) ? used(known) : findCurrent(key.id, key.secret, deadline);
     },
   };
 }

@@ -119,6 +119,7 @@ export function shownEntry({
   revision,
   actorKind,
   actor,
+  through,
   key,
   isAboutUser,
   pks: _,
@@ -127,7 +128,7 @@ export function shownEntry({
   return {
     ...row,
     revision: formatRevision({ epoch, value: revision }),
-    actor: { kind: actorKind, user: actor, key },
+    actor: { kind: actorKind, user: actor, key, ...(through === null ? {} : { through }) },
     erased: isAboutUser && row.user === null,
   };
 }

@@ -28,6 +28,15 @@ export async function credentialStands(sql: Sql, credentialPk: number): Promise<
   return rows.length > 0;
 }
 
+/** Notes that keys were used about now; one that is being changed is left for the next time. */
+export async function noteKeyUses(sql: Sql, pks: readonly number[]): Promise<void> {
+  await sql`
+    update rolecall.api_keys set last_used_at = clock_timestamp() where pk in (
+      select pk from rolecall.api_keys
+      where pk in (select value::bigint from jsonb_array_elements_text(${JSON.stringify(pks)}::text::jsonb))
+      order by pk for no key update skip locked)`;
+}
+
 function selectKeys({ db }: ReadHandle) {
   return db
     .select({

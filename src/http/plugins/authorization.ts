@@ -1,11 +1,17 @@
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
-import type { Scope } from '../../domain/ids.ts';
+import { RolecallError } from '../../domain/errors.ts';
+import { parseUserId, type Scope } from '../../domain/ids.ts';
+import type { Principal } from '../../domain/principals.ts';
 import { everywhere } from '../../domain/scopes.ts';
 import type { Authentication } from '../../services/authentication.ts';
+import type { Call } from '../../services/call.ts';
 import { type AccessCheck, aboutOthers } from '../../services/decisions/access-check.ts';
 import { type Access, accessOf } from '../access.ts';
 import { askingOf, isDryRun, stateOf } from '../call.ts';
 import { atRoute } from '../route-hooks.ts';
+
+/** Names the user for whom a backend acts: percent-encoded, for headers hold plain letters only. */
+const actForHeader = 'rolecall-act-for';
 
 type Demand = Extract<Access, { who: 'callers with' }>;
 
@@ -43,15 +49,27 @@ export function addAuthorization(
   const identify: onRequestHookHandler = (request, _reply, done) => {
     const state = stateOf(request);
     const found = authentication.authenticate(request.headers.authorization, state.deadline);
-    if (!(found instanceof Promise)) {
+    const actFor = request.headers[actForHeader];
+    if (!(found instanceof Promise) && actFor === undefined) {
       state.principal = found;
       return done();
     }
-    found.then((principal) => {
-      state.principal = principal;
-      done();
-    }, done);
+    Promise.resolve(found)
+      .then((caller) => (actFor === undefined ? caller : actingFor(caller, actFor, state.deadline)))
+      .then((principal) => {
+        state.principal = principal;
+        done();
+      }, done);
   };
+
+  async function actingFor(caller: Principal, named: string | string[], deadline: Call['deadline']) {
+    const parsed = parseUserId(decodedId(String(named)));
+    if (parsed.ok) return accessCheck.actFor({ caller, deadline, atLeast: null }, parsed.value);
+    const detail = `Rolecall-Act-For: ${parsed.why}`;
+    throw new RolecallError('invalid_input', detail, {
+      errors: [{ pointer: '/header/rolecall-act-for', code: 'invalid_value', detail }],
+    });
+  }
 
   async function admit(request: FastifyRequest, { permission, scope: source }: Demand): Promise<void> {
     const { scope = everywhere } = request.query as { scope?: Scope };
@@ -59,5 +77,14 @@ export function addAuthorization(
     const asking = askingOf(request, {});
     const sight = await accessCheck.requireOf(asking, permission, asked);
     stateOf(request).sight = isDryRun(request) ? await accessCheck.sightOf(asking, aboutOthers.see) : sight;
+  }
+}
+
+/** What is not percent-encoded as it should be stands for nobody. */
+function decodedId(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '';
   }
 }

@@ -36,6 +36,7 @@ const journalEntry = z
       kind: z.enum(['user', 'operator', 'service']),
       user: z.string().nullable().meta({ description: 'Null also for a user who was erased' }),
       key: z.string().nullable().meta({ description: 'The id of the API key, as long as it is there' }),
+      through: z.string().optional().meta({ description: 'Who acted for the user, if somebody did' }),
     }),
     requestId: z.string().nullable(),
     user: z.string().nullable().meta({ description: 'Whom it is about, if anybody' }),

@@ -72,6 +72,11 @@ export interface AccessCheck {
   /** Throws `unauthenticated` unless the caller's credential still stands. */
   requireValid(asking: Asking): Promise<void>;
   /**
+   * The caller as somebody who acts for a user, with what both of them may do. Throws `forbidden` unless the caller has
+   * `rolecall_act_for` somewhere, and for nobody who is not an active user.
+   */
+  actFor(asking: Asking, user: UserId): Promise<Principal>;
+  /**
    * Throws `forbidden` unless the caller may use a route that needs this permission in this scope, or with null in any.
    * Resolves to where the caller has it.
    */
@@ -168,6 +173,17 @@ export function openAccessCheck({
         ? scopesThrough(view, lists, asking.caller, permission)
         : commonSight(scopesOf(found.at(view.snapshot.catalogue, view.now), permission), sight);
       return { user: found.id, permission, ...held, revision };
+    },
+
+    async actFor(asking, user) {
+      const { caller } = asking;
+      const view = await views.of(asking, concerned(caller, user));
+      sightOn(view, caller, 'rolecall_act_for');
+      const found = view.users.get(user);
+      if (!found?.access.active)
+        throw new RolecallError('forbidden', 'Rolecall-Act-For names nobody who is an active user');
+      const through = { userId: caller.userId, userPk: caller.userPk };
+      return { ...caller, userId: found.id, userPk: found.userPk, through };
     },
 
     async requireValid(asking) {

@@ -8,6 +8,7 @@ import { isSameIncarnation, readHead } from '../../storage/read-models/head.ts';
 import { loadUsers } from '../../storage/read-models/user-rows.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import { type Authentication, openAuthentication } from '../authentication.ts';
+import type { KeyUses } from '../key-uses.ts';
 import { openEnrolment } from '../tokens/enrolment.ts';
 import { openJwtVerifier, type TokenProvider } from '../tokens/jwt-verifier.ts';
 import { openTokenAuthentication } from '../tokens/token-authentication.ts';
@@ -35,6 +36,8 @@ export interface DecisionOptions {
   /** For the head alone, so that it never queues behind anything. */
   readonly heads: Database;
   readonly transactions: Transactions;
+  /** Told which keys are used. */
+  readonly keyUses: Pick<KeyUses, 'note'>;
   readonly log: EventLog;
   readonly metrics: Metrics;
   readonly requestTimeoutMs: number;
@@ -109,7 +112,7 @@ export function openDecisions(options: DecisionOptions): Decisions {
       : undefined;
   return {
     accessCheck: openAccessCheck({ views, lists, counts, noteBatch, usualMode }),
-    authentication: openAuthentication(cache, freshness, tokens),
+    authentication: openAuthentication(cache, freshness, tokens, options.keyUses),
     wake: () => void freshness.latest().catch(() => {}),
   };
 }

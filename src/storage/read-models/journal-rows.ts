@@ -12,6 +12,8 @@ export interface JournalRow {
   readonly kind: string;
   readonly actorKind: 'user' | 'operator' | 'service';
   readonly actor: string | null;
+  /** Who acted for the actor, if somebody did. */
+  readonly through: string | null;
   /** The API key that was used, as long as it is there. */
   readonly key: string | null;
   readonly requestId: string | null;
@@ -64,7 +66,7 @@ const shownRow = (sql: Sql) => sql`
   ${epochOf(sql, sql`j.revision`)} as epoch,
   j.revision::float8 as revision, j.number,
   to_char(j.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
-  j.kind, j.actor_kind as "actorKind", ${nameOf(sql, 'actor_pk')} as actor,
+  j.kind, j.actor_kind as "actorKind", ${nameOf(sql, 'actor_pk')} as actor, ${nameOf(sql, 'through_pk')} as through,
   (select id from rolecall.api_keys where pk = j.credential_pk) as key, j.request_id as "requestId",
   j.user_pk is not null as "isAboutUser", ${nameOf(sql, 'user_pk')} as user, j.before, j.after,
   coalesce((select json_object_agg(field, value) from rolecall.personal p
@@ -83,7 +85,7 @@ export async function revisionNumbered(sql: Sql, value: number): Promise<Revisio
   return { epoch: row.epoch, value };
 }
 
-const nameOf = (sql: Sql, column: 'actor_pk' | 'user_pk') => sql`coalesce(
+const nameOf = (sql: Sql, column: 'actor_pk' | 'through_pk' | 'user_pk') => sql`coalesce(
   (select id from rolecall.users where users.pk = j.${sql(column)}),
   (select value from rolecall.personal p where p.user_pk = j.${sql(column)} and field = 'id' limit 1))`;
 
