@@ -3,6 +3,7 @@ import { authorizeCases } from './cases/authorize.ts';
 import { batchCases } from './cases/batch.ts';
 import { evaluatorCases } from './cases/evaluator.ts';
 import { grantCases } from './cases/grants.ts';
+import { matrixCases } from './cases/matrix.ts';
 import { memoryCases } from './cases/memory.ts';
 import { permissionCases } from './cases/permissions.ts';
 import { startCases } from './cases/start.ts';
@@ -29,6 +30,7 @@ const cases: readonly Case[] = [
   ...memoryCases,
   ...startCases,
   ...grantCases,
+  ...matrixCases,
   ...sweepCases,
 ];
 
