@@ -22,6 +22,7 @@ import { type Matrix, openMatrix } from './services/matrix/matrix.ts';
 import { type MatrixRecord, openMatrixRecord } from './services/matrix/record.ts';
 import { openPermissions, type Permissions } from './services/permissions.ts';
 import { openPersonal, type Personal } from './services/personal.ts';
+import { openRecovery, type Recovery } from './services/recovery.ts';
 import { openRoleEdges, type RoleEdgeService } from './services/role-edges.ts';
 import { openRoles, type Roles } from './services/roles.ts';
 import { openSettings, type Settings } from './services/settings.ts';
@@ -56,6 +57,7 @@ export interface Runtime {
   readonly matrix: Matrix;
   readonly matrixRecord: MatrixRecord;
   readonly epochs: Epochs;
+  readonly recovery: Recovery;
   readonly health: Health;
   readonly metrics: Metrics;
   /** Begins to hear when others write: for a process that stays. */
@@ -144,6 +146,7 @@ export async function openRuntime(
     matrix: openMatrix(transactions),
     matrixRecord: openMatrixRecord(transactions),
     epochs: openEpochs(transactions),
+    recovery: openRecovery(transactions),
     metrics,
     health: openHealth(database, steps, journalKey),
     listen() {

@@ -196,7 +196,8 @@ async function provisionRole(
   recordGrant(handle, place, existing, { role: roleKey, scope: everywhere, ...terms });
 }
 
-async function createKey(
+/** Makes a key and notes it; the guard is the caller's business. */
+export async function createKey(
   handle: WriteHandle,
   call: Call,
   userPk: number,

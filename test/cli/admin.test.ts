@@ -1,3 +1,4 @@
+import postgres from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { environmentFor, run } from '../support/program.ts';
@@ -46,4 +47,41 @@ test('purge-personal says what it erased, or that nothing is to be erased', asyn
   });
   const { code, stdout } = await purge('--json');
   expect([code, JSON.parse(stdout)]).toEqual([0, { dryRun: false, retentionDays: 1, values: 0 }]);
+});
+
+test('recover makes an administrator of somebody who was shut out, and is recorded (A-13)', async () => {
+  const [id, place] = ['shut-out', '/users/shut-out'];
+  await service.as().post('/users').send({ id }).expect(201);
+  await service.as().put(`${place}/roles/admin`).send({ expiresAt: '2099-01-01T00:00:00Z' }).expect(201);
+  await service.as().put(`${place}/permissions/rolecall_check`).send({ effect: 'deny' }).expect(201);
+  await service.as().put(`${place}/permissions/orders_view_order`).send({ effect: 'deny' }).expect(201);
+  await service.as().patch(place).send({ active: false }).expect(200);
+
+  const { code, stdout } = await run(
+    ['admin', 'recover', '--user', id, '--json'],
+    environmentFor(database.url),
+  );
+  expect(code).toBe(0);
+  const { key } = JSON.parse(stdout);
+  expect((await service.as(key).get('/me/permissions').expect(200)).body.permissions).toContain(
+    'rolecall_check',
+  );
+  expect((await service.as(key).get(`${place}/exceptions`)).body.data).toMatchObject([
+    { permission: 'orders_view_order' },
+  ]);
+  // They are an administrator for good: the other may go.
+  await service.as(key).delete('/users/root/roles/admin').expect(200);
+  await service.as(key).put('/users/root/roles/admin').expect(201);
+
+  const sql = postgres(database.url, { max: 1 });
+  const recorded = await sql`
+    select kind from rolecall.journal where actor_kind = 'operator' and revision = (
+      select max(revision) from rolecall.journal where actor_kind = 'operator') order by number`;
+  await sql.end();
+  expect(recorded.map(({ kind }) => kind)).toEqual([
+    'user_updated',
+    'exception_removed',
+    'grant_set',
+    'key_created',
+  ]);
 });

@@ -3,6 +3,7 @@ import type { Response } from 'supertest';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { contentsOf } from '../support/contents.ts';
 import { expectContract, operations } from '../support/contract.ts';
+import { otherDoors, triedDoors } from '../support/door-names.ts';
 import { filesWithLayer } from '../support/matrix-files.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -11,6 +12,7 @@ let sql: postgres.Sql;
 beforeAll(async () => {
   service = await startTestService();
   sql = postgres(service.database.url, { max: 1 });
+  await watchTables();
 });
 afterAll(async () => {
   await sql.end();
@@ -20,6 +22,25 @@ afterAll(async () => {
 type Agent = ReturnType<TestService['as']>;
 
 const contents = () => contentsOf(sql);
+
+/** Has every table tell which rows of it were written, beside the schema of the service. */
+async function watchTables(): Promise<void> {
+  await sql`create table public.written (name text)`;
+  await sql`create function public.note_written() returns trigger language plpgsql as
+    $$ begin insert into public.written values (tg_table_name); return null; end $$`;
+  for (const name of Object.keys(await contents()))
+    await sql`create trigger written after insert or update or delete on ${sql(`rolecall.${name}`)}
+      for each row execute function public.note_written()`;
+}
+
+async function tablesWritten(): Promise<string[]> {
+  const rows = await sql<{ name: string }[]>`select distinct name from public.written`;
+  return rows.map(({ name }) => name);
+}
+
+/** Written by whatever changes anything: what decides is in all others. */
+const bookkeeping = ['journal', 'personal', 'revision', 'idempotency'];
+const doors = new Set<string>();
 
 /** Who did what a revision records, by which request, and whether it is the one after all others. */
 async function recordedAt(revision: string) {
@@ -222,7 +243,9 @@ describe.for(Object.entries(trials))('%s', ([name, { before, write }]) => {
     expect(tried.body).toMatchObject({ dryRun: true, changed: true, revision });
     expect(await contents()).toEqual(standing);
 
+    await sql`truncate public.written`;
     const done = await write(service.as(), '?dryRun=false');
+    if ((await tablesWritten()).some((table) => !bookkeeping.includes(table))) doors.add(name);
     expect(done.body).toMatchObject({ changed: true });
     expect(done.body).not.toHaveProperty('dryRun');
     expect(done.body.revision).not.toBe(revision);
@@ -234,6 +257,10 @@ describe.for(Object.entries(trials))('%s', ([name, { before, write }]) => {
       next: true,
     });
   });
+});
+
+test('every operation that writes what decides is known as a door, by what the tables tell', () => {
+  expect([...doors].sort()).toEqual([...triedDoors, ...Object.keys(otherDoors)].sort());
 });
 
 describe('a dry run', () => {

@@ -1,15 +1,35 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../../config/config.ts';
+import { RolecallError } from '../../domain/errors.ts';
+import { parseUserId } from '../../domain/ids.ts';
 import { createLogger } from '../../observability/logger.ts';
 import { openRuntime, type Runtime } from '../../runtime.ts';
 import { operatorCall } from '../../services/call.ts';
 import type { Purge } from '../../services/personal.ts';
-import { count, print, printJson } from '../output.ts';
+import { count, print, printJson, progress } from '../output.ts';
 
 const timeoutMs = 30_000;
 
 export function addAdmin(program: Command): void {
   const admin = program.command('admin').description('what only an operator may do; recorded as such');
+  admin
+    .command('recover')
+    .description('make somebody administrator whatever stands in the way, and a key for them; break-glass')
+    .requiredOption(
+      '--user <id>',
+      'whom; made if absent, reactivated, no longer denied what an administrator does',
+    )
+    .option('--json', 'print JSON')
+    .action(async ({ user, json }: { user: string; json?: true }) => {
+      const id = parseUserId(user);
+      if (!id.ok) throw new RolecallError('invalid_input', id.why);
+      const { value } = await onRuntime(({ recovery }) =>
+        recovery.recover(operatorCall(timeoutMs), id.value),
+      );
+      if (json) return printJson({ key: value.key, id: value.id, user: value.user });
+      progress('This is the only time the key is shown:');
+      print(value.key ?? '');
+    });
   admin
     .command('new-epoch')
     .description(
