@@ -93,6 +93,14 @@ function ofUser(world: World, { user }: Try, at: number): Gift[] {
   return [...granted, ...allowed.map((one) => ({ permission: one.permission, ...placed(one) }))];
 }
 
+/** What one is denied is lifted too, of oneself as well: the id could be used again. */
+function ofDeletion(world: World, one: Try, at: number): Gift[] {
+  const exceptions = world.users.get(one.user)?.exceptions ?? [];
+  const denials = exceptions.filter((each) => each.effect === 'deny' && !hasEnded(at, each));
+  const lifted = denials.map((each) => ({ permission: each.permission, ...placed(each) }));
+  return [...(one.user === 'alice' ? [] : ofUser(world, one, at)), ...lifted];
+}
+
 /** The grant of origin `api` that stands in the place: of each user the first that was stored. */
 function grantThere(world: World, { user, role, scope }: Try) {
   const first = world.users.get(user)?.grants[0];
@@ -195,13 +203,11 @@ const doors: Readonly<Record<(typeof triedDoors)[number], Door>> = {
   },
   deleteUser: {
     send: (as, w, one, dry) => as.delete(`${userPath(w, one)}${dry}`),
-    // What one is denied oneself is lifted too, and is no less a gift.
-    gifts: (world, one, at) => {
-      const exceptions = world.users.get(one.user)?.exceptions ?? [];
-      const denials = exceptions.filter((each) => each.effect === 'deny' && !hasEnded(at, each));
-      const lifted = denials.map((each) => ({ permission: each.permission, ...placed(each) }));
-      return [...(one.user === 'alice' ? [] : ofUser(world, one, at)), ...lifted];
-    },
+    gifts: ofDeletion,
+  },
+  eraseUser: {
+    send: (as, w, one, dry) => as.post(`${userPath(w, one)}/erase${dry}`),
+    gifts: ofDeletion,
   },
   linkIdentity: {
     send: (as, w, one, dry) => as.put(`${userPath(w, one)}/identities${dry}`).send(identity(w, one)),

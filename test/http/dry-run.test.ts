@@ -288,6 +288,37 @@ describe('a dry run', () => {
     expect(tried.body).toMatchObject({ dryRun: true, key: null });
   });
 
+  test('names whom it would concern to whoever may see users there, and tells others how many (A-06)', async () => {
+    await role('seen')(() => service.as());
+    for (const [id, scope] of [
+      ['here', 'org/acme'],
+      ['there', 'org/rival'],
+    ] as const) {
+      await user(id)(() => service.as());
+      await service.as().put(`/users/${id}/roles/seen?scope=${scope}`).expect(201);
+    }
+    const keyOf = async (id: string, ...places: string[]) => {
+      const key = await service.keyFor(id);
+      await service.as().put(`/roles/${id}/permissions/rolecall_manage_roles`).expect(200);
+      await service.as().put(`/roles/${id}/permissions/orders_view_order`).expect(200);
+      for (const place of [id, ...places]) await service.as().put(`/users/${id}/roles/${place}`).expect(201);
+      return key;
+    };
+    for (const key of ['blind', 'local', 'reader']) await role(key)(() => service.as());
+    await service.as().put('/roles/reader/permissions/rolecall_read_users').expect(200);
+    const impactFor = async (key?: string) => {
+      const tried = await service
+        .as(key)
+        .put('/roles/seen/permissions/orders_view_order?dryRun=true')
+        .expect(200);
+      const { changes, ...counts } = tried.body.impact;
+      return [counts.users, counts.usersLeftOut, changes.map((one: { user: string }) => one.user)];
+    };
+    expect(await impactFor()).toEqual([2, 0, ['here', 'there']]);
+    expect(await impactFor(await keyOf('blind'))).toEqual([2, 2, []]);
+    expect(await impactFor(await keyOf('local', 'reader?scope=org/acme'))).toEqual([2, 1, ['here']]);
+  });
+
   test('of what changes nothing says that too', async () => {
     const tried = await service.as().put('/users/root/roles/admin?dryRun=true').send({}).expect(200);
     expect(tried.body).toMatchObject({ dryRun: true, changed: false });

@@ -14,6 +14,7 @@ export const triedDoors = [
   'createKey',
   'updateUser',
   'deleteUser',
+  'eraseUser',
   'linkIdentity',
   'unlinkIdentity',
 ] as const;
