@@ -37,7 +37,7 @@ export function openRecovery(transactions: Transactions): Recovery {
           recordExceptionRemoval(handle, user.pk, exception);
         }
         await seat(handle, call, user);
-        const terms = { user: userId, name: why, permissions: null, expiresAt: null };
+        const terms = { user: userId, name: why, permissions: null, scope: everywhere, expiresAt: null };
         return createKey(handle, call, user.pk, terms);
       }),
   };

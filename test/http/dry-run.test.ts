@@ -200,6 +200,16 @@ const trials: Readonly<Record<string, Trial>> = {
   applyMatrix: {
     write: (as, query) => as.post(`/matrix/apply${query}`).send({ files: filesWithLayer }),
   },
+  rotateKey: {
+    before: async (as) => {
+      await user('u14')(as);
+      await as().post('/keys').send({ user: 'u14', name: 'x' }).expect(201);
+    },
+    write: async (as, query) => {
+      const { body } = await service.as().get('/keys?user=u14').expect(200);
+      return as.post(`/keys/${body.data[0].id}/rotate${query}`).send({});
+    },
+  },
   createKey: { write: (as, query) => as.post(`/keys${query}`).send({ user: 'root', name: 'dry' }) },
   revokeKey: {
     before: async (as) => {

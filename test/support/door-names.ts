@@ -30,5 +30,7 @@ export const otherDoors: Readonly<Record<string, string>> = {
   registerPermission: 'nobody has it yet',
   registerPermissions: 'nobody has them yet',
   describePermission: 'changes a description',
+  rotateKey: 'test/http/key-rotation.test.ts',
+  applyMatrix: 'test/http/matrix.test.ts',
   changeSetting: 'test/http/settings.test.ts',
 };
