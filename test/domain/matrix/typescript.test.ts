@@ -44,6 +44,18 @@ test('is the same bytes whatever the order and the form of the file', () => {
   expect(renderTypeScript([matrix(customers + orders, `  # a comment\n${loader}${viewer}`)])).toBe(one);
 });
 
+test('is sorted over all layers, whichever declares what', () => {
+  const text = renderTypeScript([matrix(orders, viewer), matrix(customers, loader)]);
+  const names = [...text.matchAll(/^ {2}'(.+)',$/gm)].map(([, name]) => name);
+  expect(names).toEqual([
+    'customers_view_customer',
+    'orders_load_order',
+    'orders_view_order',
+    'loader',
+    'viewer',
+  ]);
+});
+
 test('has another hash as soon as the matrix says anything else', () => {
   const texts = [
     renderTypeScript([matrix(orders, viewer)]),
