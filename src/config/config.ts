@@ -7,6 +7,8 @@ export interface Settings {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
+  /** Where administration is, if it is not on `port` with everything else. */
+  readonly adminPort: number | undefined;
   readonly logLevel: Environment['LOG_LEVEL'];
   readonly poolSize: number;
   readonly requestTimeoutMs: number;
@@ -60,6 +62,7 @@ export function loadConfig<const Requirements extends readonly Requirement[]>(
   const config: Config = {
     host: read.HOST,
     port: read.PORT,
+    adminPort: read.ROLECALL_ADMIN_PORT,
     databaseUrl: read.DATABASE_URL,
     journalKey: read.ROLECALL_JOURNAL_KEY,
     readDatabaseUrl: read.ROLECALL_READ_DATABASE_URL,

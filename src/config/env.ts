@@ -20,6 +20,11 @@ export class ConfigurationError extends Error {
 export const variables: readonly { name: string; meaning: string; default: string; secret: boolean }[] = [
   variable('HOST', 'address to listen on', '127.0.0.1'),
   variable('PORT', 'port to listen on, 0-65535; 0 takes any free one', '3000'),
+  variable(
+    'ROLECALL_ADMIN_PORT',
+    'another port, for administration; PORT then answers checks, /me and operations only',
+    '',
+  ),
   secret('DATABASE_URL', databaseForm),
   secret(
     'ROLECALL_READ_DATABASE_URL',
@@ -67,6 +72,7 @@ const schema = z
       .regex(/^[\w.:%-]+$/, 'HOST must be a host name or an IP address')
       .default('127.0.0.1'),
     PORT: wholeNumber('PORT', 0, 65_535).default(3000),
+    ROLECALL_ADMIN_PORT: wholeNumber('ROLECALL_ADMIN_PORT', 0, 65_535).optional(),
     DATABASE_URL: secretText((text) => databaseUrlProblem(text, 'DATABASE_URL')).optional(),
     ROLECALL_READ_DATABASE_URL: secretText((text) =>
       databaseUrlProblem(text, 'ROLECALL_READ_DATABASE_URL'),

@@ -73,6 +73,8 @@ export interface Services {
 }
 
 export interface ServerOptions {
+  /** `checks` leaves administration out: its routes are 404. Everything, if left out. */
+  readonly answers?: 'checks' | 'everything';
   readonly version: string;
   readonly requestTimeoutMs: number;
   /** The same for batches; `requestTimeoutMs` if left out. */
@@ -124,6 +126,19 @@ export async function buildServer(services: Services, options: ServerOptions): P
 
   await app.register(authorizeRoutes, services);
   await app.register(userPermissionRoutes, services);
+  if (options.answers !== 'checks') await addAdministration(app, services);
+  await app.register(operationRoutes, {
+    health: services.health,
+    metrics: services.metrics,
+    version: options.version,
+    readinessTimeoutMs: requestTimeoutMs * (1 - 2 * answerShare),
+  });
+  await app.register(documentation);
+  return app;
+}
+
+/** Everything but checks and operations: what is better not within reach of whoever may ask. */
+async function addAdministration(app: FastifyInstance, services: Services): Promise<void> {
   await app.register(explanationRoutes, services);
   await app.register(holderRoutes, services);
   await app.register(grantRoutes, services);
@@ -137,12 +152,4 @@ export async function buildServer(services: Services, options: ServerOptions): P
   await app.register(apiKeyRoutes, services);
   await app.register(settingRoutes, services);
   await app.register(journalRoutes, services);
-  await app.register(operationRoutes, {
-    health: services.health,
-    metrics: services.metrics,
-    version: options.version,
-    readinessTimeoutMs: requestTimeoutMs * (1 - 2 * answerShare),
-  });
-  await app.register(documentation);
-  return app;
 }

@@ -29,6 +29,7 @@ describe('defaults', () => {
       identityProviders: [],
       tokenToleranceMs: 60_000,
       port: 3000,
+      adminPort: undefined,
       databaseUrl: undefined,
       journalKey: undefined,
       logLevel: 'info',

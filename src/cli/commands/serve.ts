@@ -1,5 +1,6 @@
 import cluster from 'node:cluster';
 import { type Command, CommanderError } from 'commander';
+import type { FastifyInstance } from 'fastify';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { buildServer } from '../../http/server.ts';
 import { logStopping } from '../../observability/events.ts';
@@ -50,29 +51,36 @@ export async function listen(
   logger: Logger,
 ): Promise<ListeningService> {
   runtime.listen();
-  const app = await buildServer(runtime, {
-    version: readVersion(),
-    requestTimeoutMs: config.requestTimeoutMs,
-    batchTimeoutMs: config.batchTimeoutMs,
-    logger,
-  });
-  const url = await app.listen({
-    host: config.host,
-    port: config.port,
-    listenTextResolver: (address) => `listening on ${address}`,
-  });
+  const { port, adminPort } = config;
+  const open = async (at: number, answers: 'checks' | 'everything') => {
+    const app = await buildServer(runtime, {
+      answers,
+      version: readVersion(),
+      requestTimeoutMs: config.requestTimeoutMs,
+      batchTimeoutMs: config.batchTimeoutMs,
+      logger,
+    });
+    const listenTextResolver = (address: string) => `listening on ${address}`;
+    return { app, url: await app.listen({ host: config.host, port: at, listenTextResolver }) };
+  };
+  const main = await open(port, adminPort === undefined ? 'everything' : 'checks');
+  const opened = adminPort === undefined ? [main] : [main, await open(adminPort, 'everything')];
   return {
-    url,
+    url: main.url,
     close: async (signal) => {
       logStopping(logger, signal);
-      const cut = setTimeout(() => app.server.closeAllConnections(), longestDrainMs);
-      // A connection kept alive by its client becomes idle when its last answer is out, and nobody else closes it then.
-      const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
-      await app.close();
-      clearTimeout(cut);
-      clearInterval(sweep);
+      await Promise.all(opened.map(({ app }) => drain(app)));
     },
   };
+}
+
+async function drain(app: FastifyInstance): Promise<void> {
+  const cut = setTimeout(() => app.server.closeAllConnections(), longestDrainMs);
+  // A connection kept alive by its client becomes idle when its last answer is out, and nobody else closes it then.
+  const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
+  await app.close();
+  clearTimeout(cut);
+  clearInterval(sweep);
 }
 
 /** Resolves on the first SIGTERM or SIGINT. A second one ends the process at once. */
