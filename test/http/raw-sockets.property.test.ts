@@ -37,8 +37,8 @@ afterAll(async () => {
 
 const streams = (text: RawAnswer) => text.headers['content-type']?.startsWith('text/event-stream');
 
-/** How long, in milliseconds, a request that never becomes whole is waited for, and one that does. */
-const patience = { unfinished: 250, whole: 20_000 };
+/** How long an answer is waited for, in milliseconds: to what never becomes a request, is to be refused, or is one. */
+const patience = { unfinished: 1_000, refused: 5_000, whole: 20_000 };
 
 async function sent(bytes: Buffer, hasBodies = true, wait = patience.whole): Promise<Exchange> {
   const result = await exchange(port, bytes, wait);
@@ -69,7 +69,8 @@ describe.for(Object.entries(framings))('%s', ([kind, { bytes: framed, outcome }]
     timeout: 600_000,
   }, async () => {
     const hasBodies = kind !== 'other methods' && kind !== 'bytes changed';
-    const wait = outcome === 'any' && kind !== 'bytes changed' ? patience.whole : patience.unfinished;
+    const isWhole = outcome === 'any' && kind !== 'bytes changed';
+    const wait = patience[isWhole ? 'whole' : outcome === 'refused' ? 'refused' : 'unfinished'];
     const holds = (operation: (typeof operations)[number]) =>
       fc.asyncProperty(framed(about(operation)), async (bytes) => {
         const { answers, isClosed } = await sent(bytes, hasBodies, wait);
