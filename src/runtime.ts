@@ -3,6 +3,7 @@ import { type EventLog, logHearing } from './observability/events.ts';
 import { type Metrics, openMetrics } from './observability/metrics.ts';
 import { type ApiKeys, openApiKeys } from './services/api-keys.ts';
 import type { Authentication } from './services/authentication.ts';
+import { openClaims } from './services/claims.ts';
 import type { AccessCheck } from './services/decisions/access-check.ts';
 import { openDecisions } from './services/decisions/decisions.ts';
 import { type Explanations, openExplanations } from './services/decisions/explanations.ts';
@@ -18,6 +19,7 @@ import { type Grants, openGrants } from './services/grants.ts';
 import { type Health, openHealth } from './services/health.ts';
 import { type Journal, openJournal } from './services/journal.ts';
 import { openKeyUses } from './services/key-uses.ts';
+import { type Mappings, openMappings } from './services/mappings.ts';
 import { type Matrix, openMatrix } from './services/matrix/matrix.ts';
 import { type MatrixRecord, openMatrixRecord } from './services/matrix/record.ts';
 import { openPermissions, type Permissions } from './services/permissions.ts';
@@ -50,6 +52,7 @@ export interface Runtime {
   readonly roleEdges: RoleEdgeService;
   readonly permissions: Permissions;
   readonly apiKeys: ApiKeys;
+  readonly mappings: Mappings;
   readonly settings: Settings;
   readonly journal: Journal;
   readonly denials: Denials;
@@ -87,6 +90,7 @@ export async function openRuntime(
   const cursors = openCursors(journalKey);
   const metrics = openMetrics();
   const keyUses = openKeyUses(database);
+  const claims = openClaims(transactions, config.claimAgeMs);
   const { accessCheck, authentication, wake } = openDecisions({
     database,
     keyUses,
@@ -99,6 +103,7 @@ export async function openRuntime(
     leaseMs: config.leaseMs,
     usualMode: config.freshness,
     cacheBytes: config.cacheMegabytes * 2 ** 20,
+    claims,
     providers: config.identityProviders.map((provider) => ({
       ...provider,
       toleranceMs: config.tokenToleranceMs,
@@ -131,7 +136,7 @@ export async function openRuntime(
     past,
     pastHolders: openPastHolders(transactions, cursors, past),
     pastDiff: openPastDiff(transactions, past),
-    users: openUsers(transactions, cursors),
+    users: openUsers(transactions, cursors, claims),
     grants: openGrants(transactions, cursors),
     grantBatches: openGrantBatches(transactions),
     exceptions: openExceptions(transactions),
@@ -139,6 +144,7 @@ export async function openRuntime(
     roleEdges: openRoleEdges(transactions),
     permissions: openPermissions(transactions, cursors),
     apiKeys: openApiKeys(transactions, cursors),
+    mappings: openMappings(transactions, cursors, claims),
     settings: openSettings(transactions),
     journal: openJournal(transactions, cursors, journalKey),
     denials,

@@ -26,6 +26,8 @@ export interface Settings {
   readonly identityProviders: readonly IdentityProvider[];
   /** By how much the clocks of providers and database may differ. */
   readonly tokenToleranceMs: number;
+  /** How long a role lasts that a token's claims gave. */
+  readonly claimAgeMs: number;
   /** Undefined when NODE_ENV is not set, which stands for no mode at all, least of all development. */
   readonly nodeEnv: Environment['NODE_ENV'];
 }
@@ -78,6 +80,7 @@ export function loadConfig<const Requirements extends readonly Requirement[]>(
     workers: read.ROLECALL_WORKERS,
     identityProviders: read.ROLECALL_IDENTITY_PROVIDERS,
     tokenToleranceMs: read.ROLECALL_TOKEN_TOLERANCE_SECONDS * 1_000,
+    claimAgeMs: read.ROLECALL_CLAIM_HOURS * 3_600_000,
     nodeEnv: read.NODE_ENV,
   };
   return Object.freeze(config) as Config<Requirements>;

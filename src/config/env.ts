@@ -62,6 +62,11 @@ export const variables: readonly { name: string; meaning: string; default: strin
     'seconds by which the clocks of providers and database may differ, 0-300',
     '60',
   ),
+  variable(
+    'ROLECALL_CLAIM_HOURS',
+    "hours for which a role lasts that a token's claims gave, from its iat on, 1-8760",
+    '24',
+  ),
   variable('NODE_ENV', 'development, production or test; left out means none of them', ''),
 ];
 
@@ -91,6 +96,7 @@ const schema = z
     ROLECALL_CACHE_MB: wholeNumber('ROLECALL_CACHE_MB', 1, 65_536).default(128),
     ROLECALL_IDENTITY_PROVIDERS: identityProviders('ROLECALL_IDENTITY_PROVIDERS').default([]),
     ROLECALL_TOKEN_TOLERANCE_SECONDS: wholeNumber('ROLECALL_TOKEN_TOLERANCE_SECONDS', 0, 300).default(60),
+    ROLECALL_CLAIM_HOURS: wholeNumber('ROLECALL_CLAIM_HOURS', 1, 8_760).default(24),
     NODE_ENV: oneOf('NODE_ENV', ['development', 'production', 'test']).optional(),
   })
   .refine((read) => !isMore(read.ROLECALL_CONNECT_TIMEOUT_MS, read.ROLECALL_REQUEST_TIMEOUT_MS), {

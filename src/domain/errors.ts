@@ -23,6 +23,7 @@ export const errorCodes = [
   'unknown_role',
   'unknown_permission',
   'unknown_key',
+  'unknown_mapping',
   'unknown_setting',
   // what it would break
   'user_exists',

@@ -14,6 +14,7 @@ export type JournalKind =
   | `layer_${'applied' | 'removed'}`
   | 'setting_changed'
   | 'personal_purged'
+  | `mapping_${'created' | 'removed'}`
   | 'epoch_began'
   | 'schema_changed';
 

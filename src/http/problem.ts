@@ -20,6 +20,7 @@ const problems: Readonly<Record<ErrorCode, readonly [status: number, title: stri
   unknown_role: [404, 'No such role'],
   unknown_permission: [404, 'No such permission'],
   unknown_key: [404, 'No such key'],
+  unknown_mapping: [404, 'No such mapping'],
   unknown_setting: [404, 'No such setting'],
   user_exists: [409, 'User exists'],
   email_taken: [409, 'E-mail address taken'],

@@ -15,6 +15,7 @@ import type { GrantBatches } from '../services/grant-batches.ts';
 import type { Grants } from '../services/grants.ts';
 import type { Health } from '../services/health.ts';
 import type { Journal } from '../services/journal.ts';
+import type { Mappings } from '../services/mappings.ts';
 import type { Matrix } from '../services/matrix/matrix.ts';
 import type { Permissions } from '../services/permissions.ts';
 import type { RoleEdgeService } from '../services/role-edges.ts';
@@ -40,6 +41,7 @@ import { grantBatchRoutes } from './routes/grant-batches.ts';
 import { grantRoutes } from './routes/grants.ts';
 import { holderRoutes } from './routes/holders.ts';
 import { journalRoutes } from './routes/journal.ts';
+import { mappingRoutes } from './routes/mappings.ts';
 import { matrixRoutes } from './routes/matrix.ts';
 import { operationRoutes } from './routes/operations.ts';
 import { permissionRoutes } from './routes/permissions.ts';
@@ -65,6 +67,7 @@ export interface Services {
   readonly permissions: Permissions;
   readonly matrix: Matrix;
   readonly apiKeys: ApiKeys;
+  readonly mappings: Mappings;
   readonly settings: Settings;
   readonly journal: Journal;
   readonly denials: Denials;
@@ -150,6 +153,7 @@ async function addAdministration(app: FastifyInstance, services: Services): Prom
   await app.register(permissionRoutes, services);
   await app.register(matrixRoutes, services);
   await app.register(apiKeyRoutes, services);
+  await app.register(mappingRoutes, services);
   await app.register(settingRoutes, services);
   await app.register(journalRoutes, services);
 }

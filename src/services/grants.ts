@@ -116,19 +116,20 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
 /** A grant as the record tells of it. */
 type Told = Terms & { readonly role: RoleKey; readonly scope: Scope; readonly origin: string };
 
-/** Notes that a grant of origin `api` was given, or given new terms. */
+/** Notes that a grant was given, or given new terms. */
 export function recordGrant(
   handle: WriteHandle,
   { userPk, rolePk }: { readonly userPk: number; readonly rolePk: number },
   before: Told | null,
   after: Omit<Told, 'origin'>,
+  origin = 'api',
 ): void {
   handle.record({
     kind: 'grant_set',
     userPk,
     rolePk,
     before: before ? termsOf(before) : null,
-    after: termsOf({ ...after, origin: 'api' }),
+    after: termsOf({ ...after, origin }),
     personal: reasonOf(after),
   });
 }

@@ -121,6 +121,7 @@ export function shownEntry({
   actor,
   through,
   key,
+  issuer,
   isAboutUser,
   pks: _,
   ...row
@@ -128,7 +129,13 @@ export function shownEntry({
   return {
     ...row,
     revision: formatRevision({ epoch, value: revision }),
-    actor: { kind: actorKind, user: actor, key, ...(through === null ? {} : { through }) },
+    actor: {
+      kind: actorKind,
+      user: actor,
+      key,
+      ...(through === null ? {} : { through }),
+      ...(issuer === null ? {} : { issuer }),
+    },
     erased: isAboutUser && row.user === null,
   };
 }

@@ -16,6 +16,7 @@ import { type Call, writeContextOf } from './call.ts';
 import { recordRemoval } from './grants.ts';
 import { forGood, guardChange } from './guard.ts';
 import { requireRole } from './lookups.ts';
+import { endMappingsTo } from './mappings.ts';
 
 export type { RoleRow };
 
@@ -90,6 +91,7 @@ export function openRoles(transactions: Transactions, cursors: Cursors): Roles {
         await guardChange(handle, call, 'rolecall_manage_roles', everywhere, [{ role: key, ...forGood }]);
         await refuseDefaultRole(handle, key);
         const grantsRemoved = await endGrantsOf(handle, role);
+        await endMappingsTo(handle, role.pk);
         await removeEdgesOf(handle, role);
         await deleteRole(handle, role.pk);
         handle.record({ kind: 'role_deleted', rolePk: role.pk, before: namesOf(role) });

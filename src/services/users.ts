@@ -21,6 +21,7 @@ import {
   updateUser,
 } from '../storage/users.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
+import type { Claims } from './claims.ts';
 import { giveDefaultRole } from './default-role.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
 import { recordRemoval } from './grants.ts';
@@ -84,12 +85,13 @@ export interface Users {
   erase(call: Call, id: UserId): Promise<Written<Erased>>;
   /** Throws `identity_taken`. Linking lets whoever comes with the identity act as the user, and is guarded as giving. */
   linkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
+  /** What the claims of its tokens gave ends with it. */
   unlinkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
 }
 
 const manage = 'rolecall_manage_users' as const;
 
-export function openUsers(transactions: Transactions, cursors: Cursors): Users {
+export function openUsers(transactions: Transactions, cursors: Cursors, claims: Claims): Users {
   /** One guarded change of one user that exists. */
   function change<T>(
     call: Call,
@@ -201,8 +203,10 @@ export function openUsers(transactions: Transactions, cursors: Cursors): Users {
         id,
         () => [{ user: id }],
         async (handle, user) => {
-          if (await deleteIdentity(handle, user.pk, identity))
+          if (await deleteIdentity(handle, user.pk, identity)) {
             recordIdentity(handle, 'identity_unlinked', user.pk, identity);
+            await claims.settle(handle, [user.pk]);
+          }
           return withIdentities(handle, user);
         },
       ),

@@ -90,6 +90,18 @@ export async function grantsOfUser(handle: ReadHandle, userPk: number): Promise<
   return rows as GrantRow[];
 }
 
+/** The grants of one origin that these users have, expired ones too. */
+export async function grantsOfOrigin(
+  handle: ReadHandle,
+  origin: string,
+  userPks: readonly number[],
+): Promise<readonly GrantRow[]> {
+  const rows = await selectGrants(handle)
+    .where(and(eq(userRoles.origin, origin), inArray(userRoles.userPk, [...userPks])))
+    .orderBy(asc(users.id), asc(roles.key), asc(userRoles.scope));
+  return rows as GrantRow[];
+}
+
 /** Where a grant stands in the list of a role's holders. */
 export type HolderPosition = readonly [user: string, scope: string, origin: string];
 

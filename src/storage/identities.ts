@@ -31,12 +31,16 @@ export async function insertIdentity(
   await db.insert(identities).values({ userPk, ...identity });
 }
 
-/** Whether the user had it. */
+/** Whether the user had it. What its tokens claimed is forgotten with it; the grants that gave are the caller's business. */
 export async function deleteIdentity(
-  { db }: ChangeHandle,
+  { db, sql }: ChangeHandle,
   userPk: number,
   identity: Identity,
 ): Promise<boolean> {
+  await sql`
+    delete from rolecall.identity_mappings using rolecall.identities
+    where identity_pk = identities.pk and user_pk = ${userPk}
+      and issuer = ${identity.issuer} and subject = ${identity.subject}`;
   const gone = await db
     .delete(identities)
     .where(

@@ -28,6 +28,7 @@ describe('defaults', () => {
       host: '127.0.0.1',
       identityProviders: [],
       tokenToleranceMs: 60_000,
+      claimAgeMs: 86_400_000,
       port: 3000,
       adminPort: undefined,
       databaseUrl: undefined,

@@ -42,6 +42,7 @@ async function newPermission(as: Agent): Promise<string> {
 }
 
 const identity = { issuer: 'https://login.example.com/', subject: 'auth0|5f7c8ec7' };
+const mapping = { issuer: identity.issuer, claim: ['groups'], value: 'warehouse', role: 'loader' };
 const question = { user: 'root', permission: 'orders.view_order' };
 
 /** One answer of success from each operation, by its name. Where it can be, the answer is not an empty one. */
@@ -180,6 +181,12 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
       .send({ user: await newUser(as), name: 'orders' })
       .expect(201);
     return as.post(`/keys/${key.body.id}/rotate`).send({ overlapSeconds: 60 });
+  },
+  listMappings: async (as) => as.get('/mappings?limit=1'),
+  createMapping: async (as) => as.post('/mappings').send({ ...mapping, value: 'first' }),
+  deleteMapping: async (as) => {
+    const { body } = await as.post('/mappings').send(mapping).expect(201);
+    return as.delete(`/mappings/${body.mapping.id}`);
   },
   getLiveness: async (as) => as.get('/livez'),
   getReadiness: async (as) => as.get('/readyz'),

@@ -84,6 +84,7 @@ const parameters: Readonly<Record<string, string>> = {
   other: 'no-such-role',
   permission: 'no_such_permission',
   key: 'AAAAAAAAAAAA',
+  mapping: '019aa3f0-7c1e-7f04-9d6b-2f6f0c1c9a55',
   setting: 'no_such_setting',
 };
 

@@ -174,6 +174,7 @@ const foreign: Readonly<Record<string, string>> = {
   role: 'loader',
   other: 'viewer',
   permission: 'orders_view_order',
+  mapping: '019aa3f0-7c1e-7f04-9d6b-2f6f0c1c9a55',
 };
 const writes = operations.filter(({ method, tags }) => method !== 'GET' && !tags?.includes('Checks'));
 

@@ -65,6 +65,8 @@ const role = (key: string) => (as: () => Agent) => as().post('/roles').send({ ke
 const permission = (name: string) => (as: () => Agent) =>
   as().post('/permissions').send({ permission: name }).expect(201);
 
+const mapping = (value: string) => ({ issuer: 'https://idp', claim: ['groups'], value, role: 'loader' });
+
 /** One write of each operation that writes, by its name. */
 const trials: Readonly<Record<string, Trial>> = {
   createUser: { write: (as, query) => as.post(`/users${query}`).send({ id: 'u1', email: 'u1@example.com' }) },
@@ -197,6 +199,15 @@ const trials: Readonly<Record<string, Trial>> = {
         .send({ value: 7 });
     },
   },
+  createMapping: { write: (as, query) => as.post(`/mappings${query}`).send(mapping('created')) },
+  deleteMapping: {
+    before: (as) => as().post('/mappings').send(mapping('deleted')).expect(201),
+    write: async (as, query) => {
+      const { body } = await service.as().get('/mappings').expect(200);
+      const { id } = body.data.find(({ value }: { value: string }) => value === 'deleted');
+      return as.delete(`/mappings/${id}${query}`);
+    },
+  },
   applyMatrix: {
     write: (as, query) => as.post(`/matrix/apply${query}`).send({ files: filesWithLayer }),
   },
@@ -233,7 +244,8 @@ function comparable({ status, body }: Response): unknown {
   const { revision: _, dryRun: __, key: ___, impact: ____, ...rest } = body;
   const text = JSON.stringify(rest)
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'a time')
-    .replaceAll(/"id":"[0-9A-Za-z]{12}"/g, '"id":"of a key"');
+    .replaceAll(/"id":"[0-9A-Za-z]{12}"/g, '"id":"of a key"')
+    .replaceAll(/"id":"[0-9a-f-]{36}"/g, '"id":"made up"');
   return { status, body: JSON.parse(text) };
 }
 

@@ -78,7 +78,14 @@ async function exists(id: string): Promise<boolean> {
 
 /** The address of an operation with something that could be there in it. */
 function pathOf({ path }: OperationAt): string {
-  const values: Record<string, string> = { user: 'root', role: 'loader', other: 'user', key: 'AAAAAAAAAAAA' };
+  const mapping = '019aa3f0-7c1e-7f04-9d6b-2f6f0c1c9a55';
+  const values: Record<string, string> = {
+    user: 'root',
+    role: 'loader',
+    other: 'user',
+    key: 'AAAAAAAAAAAA',
+    mapping,
+  };
   return path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? 'orders_load_order');
 }
 

@@ -103,6 +103,12 @@ describe('a user with a token of their own', () => {
       .set('idempotency-key', 'once')
       .send({ id: 'made-once' });
     expect(repeated.body).toEqual(again.body);
+    const { body } = await service.as().get('/journal').query({ actor: 'token-admin', limit: 2 }).expect(200);
+    const by = { kind: 'user', user: 'token-admin', key: null, issuer: provider.issuer };
+    expect(body.data).toMatchObject([
+      { kind: 'user_created', user: 'made-once', actor: by },
+      { kind: 'user_created', user: 'made-by-token', actor: by },
+    ]);
   });
 
   test('makes no key for themselves that outlives the token', async () => {

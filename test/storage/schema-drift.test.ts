@@ -211,6 +211,24 @@ describe('the database by itself', () => {
     `insert into rolecall.migrations (position, name, hash, down_hash) values (${position}, ${name}, ${up}, ${down})`;
   const setting = (key: string, value = '1') =>
     `insert into rolecall.settings (key, value) values (${key}, '${value}')`;
+  const mapping = (
+    more: Partial<Record<'id' | 'issuer' | 'claim' | 'value' | 'role' | 'scope', string>> = {},
+  ) => {
+    const row = {
+      id: `'a'`,
+      issuer: `'i'`,
+      claim: `'{c}'::text[]`,
+      value: `'v'`,
+      role: 'u.role',
+      scope: `''`,
+      ...more,
+    };
+    return `insert into rolecall.mappings (id, issuer, claim, value, role_pk, scope)
+      select ${row.id}, ${row.issuer}, ${row.claim}, ${row.value}, ${row.role}, ${row.scope} from one u`;
+  };
+  const twice = (columns: string) => `${mapping()} union all select ${columns} from one u`;
+  const met = (identity: string, what: string) =>
+    `insert into rolecall.identity_mappings (identity_pk, mapping_pk) select ${identity}, ${what} from one u`;
   const bytes = (length: number) => `decode(repeat('00', ${length}), 'hex')`;
   const digest = `repeat('0', 64)`;
   const keyId = `'abcDEF123456'`;
@@ -299,6 +317,20 @@ describe('the database by itself', () => {
     ],
     api_keys_id_key: [`${key(keyId, bytes(32))}, generate_series(1, 2)`],
     api_keys_user_pk_users_pk_fk: [key(keyId, bytes(32), 'null::timestamptz', none)],
+    mappings_issuer_form: [`''`, `'a b'`, `'ä'`, long(256)].map((issuer) => mapping({ issuer })),
+    mappings_claim_length: [`'{}'`, `'{""}'`, `'{a,b,c,d,e,f}'`, `array[${long(101)}, ${long(100)}]`].map(
+      (claim) => mapping({ claim: `${claim}::text[]` }),
+    ),
+    mappings_value_length: [`''`, long(201)].map((value) => mapping({ value })),
+    mappings_scope_form: badScopes.map((scope) => mapping({ scope })),
+    mappings_id_key: [twice(`'a', 'other', '{c}', 'v', u.role, ''`)],
+    mappings_rule_key: [twice(`'b', 'i', '{c}', 'v', u.role, ''`)],
+    mappings_role_pk_roles_pk_fk: [mapping({ role: none })],
+    identity_mappings_identity_pk_identities_pk_fk: [met(none, 'u.mapping')],
+    identity_mappings_mapping_pk_mappings_pk_fk: [met('u.identity', none)],
+    identity_mappings_pkey: [
+      `${met('u.identity', 'u.mapping')} union all select u.identity, u.mapping from one u`,
+    ],
     matrix_layers_id_form: [...badKeys.filter((bad) => bad !== long(101)), `'api'`].map((id) =>
       layer(id, digest),
     ),
@@ -360,6 +392,13 @@ describe('the database by itself', () => {
     exception(`''`, `'allow'`, next),
     key(keyId, bytes(32), `now() + interval '1 ms'`),
     layer(`'api-2'`, digest),
+    mapping({
+      value: `repeat('😀', 200)`,
+      claim: `array[repeat('😀', 200)]`,
+      scope: long(255),
+      issuer: long(255),
+    }),
+    met('u.identity', 'u.mapping'),
     entry(`'user'`, '1', bytes(32)),
     answer(long(128)),
     setting(long(100), '[null]'),
@@ -373,9 +412,14 @@ describe('the database by itself', () => {
       insert into rolecall.journal (revision, number, time, kind, actor_kind, digests, hmac)
         values (998, 1, now(), 'x', 'operator', '{}', ${bytes(32)});
       insert into rolecall.personal values (998, 1, 'id', null, '', 'x');
+      insert into rolecall.identities (user_pk, issuer, subject) select pk, 'keeper', 'k' from rolecall.users where id = 'keeper';
+      insert into rolecall.mappings (id, issuer, claim, value, role_pk) select 'keeper', 'keeper', '{k}', 'k', pk
+        from rolecall.roles where key = 'keeper-one';
       create temp view one as select (select pk from rolecall.users where id = 'keeper') as pk,
         (select pk from rolecall.roles where key = 'keeper-one') as role,
         (select pk from rolecall.roles where key = 'keeper-two') as other_role,
+        (select pk from rolecall.identities where issuer = 'keeper') as identity,
+        (select pk from rolecall.mappings where id = 'keeper') as mapping,
         (select pk from rolecall.permissions where slug = 'keeper_keep') as permission`);
   });
 
@@ -414,6 +458,7 @@ describe('the database by itself', () => {
       'user_permissions',
       'api_keys',
       'denials',
+      'mappings',
     ];
     const live = await lines(sql`select conname as line from pg_constraint
       where connamespace = 'rolecall'::regnamespace and contype <> 'n'`);

@@ -32,6 +32,7 @@ export const goodBodies: Readonly<Record<string, object>> = {
   registerPermissions: { permissions: [{ permission: 'brand.new' }] },
   describePermission: { description: 'New' },
   changeSetting: { value: 1 },
+  createMapping: { issuer: 'https://idp', claim: ['x'], value: 'x', role: 'no-such-role' },
   planMatrix: { files: [shippedMatrix] },
   applyMatrix: { files: [shippedMatrix] },
   createKey: { user: 'nobody-at-all', name: 'New' },

@@ -32,5 +32,7 @@ export const otherDoors: Readonly<Record<string, string>> = {
   describePermission: 'changes a description',
   rotateKey: 'test/http/key-rotation.test.ts',
   applyMatrix: 'test/http/matrix.test.ts',
+  createMapping: 'test/http/mappings.test.ts',
+  deleteMapping: 'test/http/mappings.test.ts',
   changeSetting: 'test/http/settings.test.ts',
 };

@@ -18,7 +18,15 @@ interface Change {
 type Row = Readonly<Record<string, unknown>>;
 
 /** Not part of the state: the record itself, and what is kept beside it. */
-const besides = ['journal', 'personal', 'idempotency', 'revision', 'denials', 'migrations'];
+const besides = [
+  'journal',
+  'personal',
+  'idempotency',
+  'revision',
+  'denials',
+  'migrations',
+  'identity_mappings',
+];
 
 const setOrRemoved =
   (noun: string): EntryOf =>
@@ -32,7 +40,9 @@ const lifecycle =
 const entryOf: Readonly<Record<string, EntryOf>> = {
   users: lifecycle('user'),
   roles: lifecycle('role'),
-  identities: ({ op }) => (op === 'DELETE' ? 'identity_unlinked' : 'identity_linked'),
+  // Which token's claims were applied last is no change of what anybody may do.
+  identities: ({ op }) => ({ INSERT: 'identity_linked', UPDATE: undefined, DELETE: 'identity_unlinked' })[op],
+  mappings: ({ op }) => (op === 'DELETE' ? 'mapping_removed' : 'mapping_created'),
   user_roles: setOrRemoved('grant'),
   user_permissions: setOrRemoved('exception'),
   role_includes: setOrRemoved('include'),

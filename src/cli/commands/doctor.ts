@@ -3,13 +3,16 @@ import { type Config, loadConfig } from '../../config/config.ts';
 import { ConfigurationError } from '../../config/env.ts';
 import { type Finding, problem } from '../../domain/findings.ts';
 import { examine } from '../../services/doctor.ts';
+import { examineProviders } from '../../services/tokens/provider-findings.ts';
 import { readSteps } from '../../storage/migrations/steps.ts';
 import { report } from '../findings.ts';
 
 export function addDoctor(program: Command): void {
   program
     .command('doctor')
-    .description('find what is wrong with the configuration and the database; changes nothing')
+    .description(
+      'find what is wrong with the configuration, the database and the identity providers; changes nothing',
+    )
     .option('--json', 'print JSON')
     .action(async ({ json }: { json?: boolean }) => {
       const config = readConfiguration();
@@ -17,7 +20,10 @@ export function addDoctor(program: Command): void {
       report(
         Array.isArray(config)
           ? config
-          : await examine(config.databaseUrl.reveal(), config.journalKey.reveal(), await readSteps()),
+          : [
+              ...(await examine(config.databaseUrl.reveal(), config.journalKey.reveal(), await readSteps())),
+              ...(await examineProviders(config.identityProviders)),
+            ],
         json,
       );
     });

@@ -22,6 +22,8 @@ const builtinActions = {
   erase_users: 'Erase what is personal of users, for good',
   read_journal: 'See the record of changes, and who was refused one',
   act_for: 'Act for a user, with what both may do',
+  read_mappings: 'See which claims of tokens give which roles',
+  manage_mappings: 'Say which claims of tokens give which roles',
   read_metrics: 'See what the running service counts',
   escalate: 'Give what one does not hold oneself',
 } as const;

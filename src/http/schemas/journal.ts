@@ -37,6 +37,9 @@ const journalEntry = z
       user: z.string().nullable().meta({ description: 'Null also for a user who was erased' }),
       key: z.string().nullable().meta({ description: 'The id of the API key, as long as it is there' }),
       through: z.string().optional().meta({ description: 'Who acted for the user, if somebody did' }),
+      issuer: z.string().optional().meta({
+        description: 'The provider whose token was used, if one was and the identity is still linked',
+      }),
     }),
     requestId: z.string().nullable(),
     user: z.string().nullable().meta({ description: 'Whom it is about, if anybody' }),

@@ -8,6 +8,7 @@ import { isSameIncarnation, readHead } from '../../storage/read-models/head.ts';
 import { loadUsers } from '../../storage/read-models/user-rows.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import { type Authentication, openAuthentication } from '../authentication.ts';
+import type { Claims } from '../claims.ts';
 import type { KeyUses } from '../key-uses.ts';
 import { openEnrolment } from '../tokens/enrolment.ts';
 import { openJwtVerifier, type TokenProvider } from '../tokens/jwt-verifier.ts';
@@ -44,6 +45,7 @@ export interface DecisionOptions {
   readonly leaseMs: number;
   readonly usualMode: FreshnessMode;
   readonly cacheBytes: number;
+  readonly claims: Claims;
   /** Whose tokens are accepted. */
   readonly providers: readonly TokenProvider[];
 }
@@ -108,6 +110,7 @@ export function openDecisions(options: DecisionOptions): Decisions {
           freshness,
           enrols: () => mirror.snapshot?.settings.create_users_for_identities ?? false,
           enrolment: openEnrolment(transactions),
+          claims: options.claims,
         })
       : undefined;
   return {

@@ -16,6 +16,7 @@ import {
 } from '../../storage/role-edges.ts';
 import { deleteRole, findRole, insertRole, type RoleRow, updateRole } from '../../storage/roles.ts';
 import type { WriteHandle } from '../../storage/transaction.ts';
+import { endMappingsTo } from '../mappings.ts';
 import { retirePermission } from '../permissions.ts';
 
 type PermissionChange = Extract<MatrixChange, { kind: `permission_${string}` }>;
@@ -102,6 +103,7 @@ async function makeRole(handle: WriteHandle, change: RoleChange): Promise<void> 
   }
   const role = await knownRole(handle, change.key);
   if (change.kind === 'role_removed') {
+    await endMappingsTo(handle, role.pk);
     await deleteRole(handle, role.pk);
     handle.record({ kind: 'role_deleted', rolePk: role.pk, before: describe(role) });
     return;

@@ -29,7 +29,8 @@ export async function fetchDocument(url: string, timeoutMs: number): Promise<obj
   try {
     const response = await fetch(url, {
       redirect: 'error',
-      headers: { accept: 'application/json' },
+      // Minutes lie between two fetches: a connection that is kept is one that was closed meanwhile.
+      headers: { accept: 'application/json', connection: 'close' },
       signal: AbortSignal.timeout(timeoutMs),
     });
     if (response.status !== 200) throw new Error(`it answered ${response.status}`);

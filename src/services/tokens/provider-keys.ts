@@ -90,11 +90,17 @@ export class ProviderKeys {
     const { fetchTimeout } = this.#limits;
     const begun = performance.now();
     this.#url ??= await findJwksUrl(this.#place, fetchTimeout);
-    const document = (await fetchDocument(this.#url, fetchTimeout)) as JSONWebKeySet;
-    const text = JSON.stringify(document);
-    if (text !== this.#keys?.text) this.#keys = { find: keySetOf(document, this.#place.issuer), text };
+    const keys = await readKeys({ ...this.#place, jwksUrl: this.#url }, fetchTimeout);
+    if (keys.text !== this.#keys?.text) this.#keys = keys;
     this.#fetchedAt = begun;
   }
+}
+
+/** The keys that a provider publishes now. Throws `unavailable`. */
+export async function readKeys(place: KeyPlace, timeoutMs: number): Promise<Keys> {
+  const url = await findJwksUrl(place, timeoutMs);
+  const document = (await fetchDocument(url, timeoutMs)) as JSONWebKeySet;
+  return { find: keySetOf(document, place.issuer), text: JSON.stringify(document) };
 }
 
 function keySetOf(document: JSONWebKeySet, issuer: string): JWTVerifyGetKey {

@@ -4,6 +4,7 @@ import { nameOfIdentity } from '../../domain/identities.ts';
 import type { Principal } from '../../domain/principals.ts';
 import { TokenFault } from '../../domain/tokens.ts';
 import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
+import type { Claims } from '../claims.ts';
 import type { Freshness } from '../decisions/freshness.ts';
 import type { UserCache } from '../decisions/user-cache.ts';
 import { notValid } from '../refusals.ts';
@@ -23,6 +24,7 @@ export interface TokenAuthenticationSources {
   /** Whether identities that nobody has become users. */
   enrols(): boolean;
   readonly enrolment: Enrolment;
+  readonly claims: Claims;
 }
 
 /** Callers who come with a token of an identity provider: whoever has its issuer and subject among their identities. */
@@ -32,6 +34,7 @@ export function openTokenAuthentication({
   freshness,
   enrols,
   enrolment,
+  claims,
 }: TokenAuthenticationSources): TokenAuthentication {
   const known = new KnownTokens();
 
@@ -68,6 +71,10 @@ export function openTokenAuthentication({
       const user = link && cache.user(link.principal.userId);
       if (link && user) {
         if (!user.access.active) throw notValid(link.principal);
+        if (await claims.apply(-link.principal.credentialPk, verification.token, deadline)) {
+          await freshness.latest();
+          continue;
+        }
         return known.add(digest, credentialId, verification).principalOf(link.principal);
       }
       const owner = link ? [link.principal.userId] : [];

@@ -16,6 +16,8 @@ export interface JournalRow {
   readonly through: string | null;
   /** The API key that was used, as long as it is there. */
   readonly key: string | null;
+  /** The provider whose token was used, as long as the identity is linked. */
+  readonly issuer: string | null;
   readonly requestId: string | null;
   readonly isAboutUser: boolean;
   readonly user: string | null;
@@ -67,7 +69,8 @@ const shownRow = (sql: Sql) => sql`
   j.revision::float8 as revision, j.number,
   to_char(j.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
   j.kind, j.actor_kind as "actorKind", ${nameOf(sql, 'actor_pk')} as actor, ${nameOf(sql, 'through_pk')} as through,
-  (select id from rolecall.api_keys where pk = j.credential_pk) as key, j.request_id as "requestId",
+  (select id from rolecall.api_keys where pk = j.credential_pk) as key,
+  (select issuer from rolecall.identities where pk = -j.credential_pk) as issuer, j.request_id as "requestId",
   j.user_pk is not null as "isAboutUser", ${nameOf(sql, 'user_pk')} as user, j.before, j.after,
   coalesce((select json_object_agg(field, value) from rolecall.personal p
     where (p.revision, p.number) = (j.revision, j.number)), '{}') as personal,

@@ -13,6 +13,8 @@ export const identities = rolecall.table(
       .references(() => users.pk, { onDelete: 'restrict' }),
     issuer: exactText().notNull(),
     subject: exactText().notNull(),
+    /** The `iat` of the newest token whose claims were applied. */
+    claimsIssuedAt: instant('claims_issued_at'),
     createdAt: instant('created_at').notNull().default(sql`now()`),
   },
   (table) => [

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { RolecallError } from '../../../src/domain/errors.ts';
 import { TokenFault } from '../../../src/domain/tokens.ts';
 import { type JwtVerifier, openJwtVerifier } from '../../../src/services/tokens/jwt-verifier.ts';
+import { examineProviders } from '../../../src/services/tokens/provider-findings.ts';
 import { type KeyLimits, usualKeyLimits } from '../../../src/services/tokens/provider-keys.ts';
 import { jwkOf, rsaKey, startProvider, type TestProvider } from '../../support/identity-provider.ts';
 
@@ -68,7 +69,7 @@ describe.each(Object.entries(faults))('a provider that %s (F-24)', (_what, fault
   });
 
   test('was known before: its keys go on, and an unknown one is not judged', async () => {
-    const verifier = verifierOf({ ...quick, fetchTimeout: 300 }, `${provider.issuer}jwks`);
+    const verifier = verifierOf({ ...quick, fetchTimeout: 2_000 }, `${provider.issuer}jwks`);
     expect(await verdict(verifier)).toBe('good');
     provider.fault = fault;
     for (let one = 0; one < 3; one += 1) expect(await verdict(verifier)).toBe('good');
@@ -166,4 +167,23 @@ test('a token without a key id is good if only one key can be meant', async () =
   expect(await verdict(verifierOf(), token())).toBe('good');
   provider.keys = [...provider.keys, next];
   expect(await verdict(verifierOf(), token())).toBe('refused');
+});
+
+describe('doctor', () => {
+  test('says of each provider whose keys cannot be had what is wrong and where to look', async () => {
+    const jwksUrl = `${provider.issuer}jwks`;
+    expect(await examineProviders([{ issuer: provider.issuer, jwksUrl: null }])).toEqual([]);
+    provider.fault = (_request, response) => response.writeHead(404).end();
+    const findings = await examineProviders([
+      { issuer: provider.issuer, jwksUrl },
+      { issuer: 'http://127.0.0.1:1/', jwksUrl: null },
+    ]);
+    expect(findings).toMatchObject([
+      { severity: 'problem', subject: provider.issuer, cause: expect.stringContaining('it answered 404') },
+      {
+        severity: 'problem',
+        fix: expect.stringContaining('http://127.0.0.1:1/.well-known/openid-configuration'),
+      },
+    ]);
+  });
 });
