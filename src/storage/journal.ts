@@ -86,6 +86,8 @@ export async function appendJournal(
     head = sealEntry(key, head, content);
     return { ...content, hmac: head.toString('hex') };
   });
+  // A migration seals its rows before the step that adds this column, and after the way down that takes it.
+  const acting = by.actor.kind === 'user' && by.actor.throughPk !== null;
   const movesCatalogue = entries.some((entry) => changesCatalogue(entry.kind));
   await sql`
     with taken as (
@@ -93,10 +95,11 @@ export async function appendJournal(
         value = ${revision}, time = ${locked.time}::text::timestamptz, journal_head = ${head},
         catalogue_value = case when ${movesCatalogue} then ${revision}::bigint else catalogue_value end
     ), sealed as (
-      insert into rolecall.journal (revision, number, time, kind, actor_kind, actor_pk, credential_pk, through_pk, request_id,
-        user_pk, role_pk, permission_pk, before, after, digests, hmac)
-      select revision, number, time, kind, "actorKind", "actorPk", "credentialPk", "throughPk", "requestId",
+      insert into rolecall.journal (revision, number, time, kind, actor_kind, actor_pk, credential_pk, request_id,
+        user_pk, role_pk, permission_pk, before, after, digests, hmac${acting ? sql`, through_pk` : sql``})
+      select revision, number, time, kind, "actorKind", "actorPk", "credentialPk", "requestId",
         "userPk", "rolePk", "permissionPk", nullif(before, 'null'), nullif(after, 'null'), digests, decode(hmac, 'hex')
+        ${acting ? sql`, "throughPk"` : sql``}
       from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as row (revision bigint, number int,
         time timestamptz, kind text, "actorKind" text, "actorPk" bigint, "credentialPk" bigint, "throughPk" bigint, "requestId" text,
         "userPk" bigint, "rolePk" bigint, "permissionPk" bigint, before jsonb, after jsonb, digests jsonb, hmac text)
