@@ -379,6 +379,8 @@ describe('a failure', () => {
     // Beside those of the table above: random, read before it is written under the lock, or the ledger's own.
     const outOfReach = [
       'api_keys_id_key',
+      'mappings_id_key',
+      'mappings_rule_key',
       'matrix_layers_position_key',
       'migrations_name_key',
       'user_permissions_user_permission_scope_key',
