@@ -35,7 +35,7 @@ export const goodBodies: Readonly<Record<string, object>> = {
   createMapping: { issuer: 'https://idp', claim: ['x'], value: 'x', role: 'no-such-role' },
   planMatrix: { files: [shippedMatrix] },
   applyMatrix: { files: [shippedMatrix] },
-  createKey: { user: 'nobody-at-all', name: 'New' },
+  createKey: { user: 'nobody-at-all', name: 'New', permissions: ['rolecall_manage_keys'] },
 };
 
 /** What each operation must be asked with, by its name. */
