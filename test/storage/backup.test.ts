@@ -1,103 +1,54 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import fc from 'fast-check';
-import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { readMatrixFile, shippedBaseline } from '../../src/cli/matrix-files.ts';
 import type { UserId } from '../../src/domain/ids.ts';
 import { dueIn, operatorCall } from '../../src/services/call.ts';
 import { examine } from '../../src/services/doctor.ts';
 import { readSteps } from '../../src/storage/migrations/steps.ts';
-import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { asOperator } from '../../src/storage/operator.ts';
 import { installRowLevel } from '../../src/storage/row-level/install.ts';
 import { lintRowLevel } from '../../src/storage/row-level/lint.ts';
-import { referenceDecision } from '../support/reference-model.ts';
-import { openTestRuntime, testJournalKey } from '../support/runtime.ts';
-import { runTool, type ServerCluster, serverTools, startCluster } from '../support/server-tools.ts';
-import { startTestService } from '../support/service.ts';
 import {
-  questionsAbout,
-  type StoredWorld,
-  slugIn,
-  storable,
-  store,
-  userIn,
-} from '../support/stored-worlds.ts';
-import { instants, worlds } from '../support/worlds.ts';
+  database,
+  epochsOf,
+  expectDecisions,
+  expectRows,
+  expectTokens,
+  installOn,
+  on,
+  rowsOf,
+  startLoad,
+  withSql,
+} from '../support/backups.ts';
+import { openTestRuntime, testJournalKey } from '../support/runtime.ts';
+import {
+  runTool,
+  type ServerCluster,
+  serverTools,
+  startCluster,
+  toolFolder,
+} from '../support/server-tools.ts';
 
-const database = 'app';
 const decisions = 10_000;
-
-/** The same server, another role or database. */
-const on = (cluster: ServerCluster, role: string, name = database) =>
-  Object.assign(new URL(cluster.url), { username: role, pathname: `/${name}` }).href;
-
-async function withSql<T>(url: string, work: (sql: postgres.Sql) => Promise<T>): Promise<T> {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  try {
-    return await work(sql);
-  } finally {
-    await sql.end();
-  }
-}
 
 describe.skipIf(serverTools === undefined)("a backup by pg_dump (needs Debian's postgresql)", () => {
   let source: ServerCluster;
   let target: ServerCluster;
   let folder: string;
-  const stored: StoredWorld[] = fc
-    .sample(fc.tuple(worlds, fc.constantFrom(...instants)), { seed: 38, numRuns: 40 })
-    .map(([world, at], number) => ({ number, at, world: storable(world) }));
-  const questions = stored.flatMap((each) => questionsAbout('permissions', each)).slice(0, decisions);
 
   beforeAll(async () => {
     [source, target] = await Promise.all([startCluster(), startCluster()]);
-    folder = await mkdtemp(join(tmpdir(), 'rolecall-backup-test-'));
+    folder = await toolFolder();
     await withSql(source.url, async (sql) => {
-      await sql.unsafe(
-        `create role migrator login; create role backup login bypassrls in role pg_read_all_data`,
-      );
+      await sql.unsafe('create role backup login bypassrls in role pg_read_all_data');
       await sql.unsafe('create role careless login in role pg_read_all_data');
-      await sql.unsafe(`create database ${database} owner migrator`);
     });
-    await migrateUp({ url: on(source, 'migrator'), steps: await readSteps() });
-    await asOperator(on(source, 'postgres'), 'read write', installRowLevel);
-    const runtime = await openTestRuntime(on(source, 'migrator'));
-    await runtime.matrix.apply(operatorCall(20_000), [await readMatrixFile(shippedBaseline)]);
-    await runtime.close();
-    await withSql(on(source, 'migrator'), (sql) => sql.begin((transaction) => store(transaction, stored)));
+    await installOn(source);
   });
   afterAll(async () => {
     await Promise.all([source.stop(), target.stop()]);
     await rm(folder, { recursive: true, force: true });
   });
-
-  const decide = (url: string) =>
-    withSql(url, async (sql) => {
-      const asked = questions.map(({ stored: world, user, what, scope }) => [
-        userIn(world, user),
-        slugIn(world, what),
-        scope,
-      ]);
-      const rows = await sql<{ allowed: boolean }[]>`
-        select rolecall.has_permission(q ->> 0, q ->> 1, q ->> 2) as allowed
-        from jsonb_array_elements(${JSON.stringify(asked)}::text::jsonb) with ordinality as a (q, place) order by place`;
-      return rows.map(({ allowed }) => allowed);
-    });
-
-  /** Of every table how many rows it has, and what they add up to. */
-  async function contents(sql: postgres.ISql): Promise<Record<string, unknown>> {
-    const tables = await sql<{ name: string }[]>`
-      select relname as name from pg_class where relnamespace = 'rolecall'::regnamespace and relkind = 'r' order by 1`;
-    const found: Record<string, unknown> = {};
-    for (const { name } of tables)
-      [found[name]] = await sql.unsafe(
-        `select count(*)::int, md5(string_agg(t::text, '|' order by t::text)) from rolecall.${name} as t`,
-      );
-    return found;
-  }
 
   const security = (url: string) =>
     withSql(url, (sql) =>
@@ -111,25 +62,15 @@ describe.skipIf(serverTools === undefined)("a backup by pg_dump (needs Debian's 
 
   test('under load, restored into an empty cluster, decides as before (3.8, D-02)', async () => {
     const file = join(folder, 'rolecall.dump');
-    const runtime = await openTestRuntime(on(source, 'migrator'));
-    let stop = false;
-    let written = 0;
-    const tokens: string[] = [];
-    const load = (async () => {
-      for (; !stop; written += 1) {
-        const id = `load-${written}` as UserId;
-        const made = await runtime.users.create(operatorCall(20_000), { id, email: null, active: true });
-        tokens.push(made.revision);
-      }
-    })();
-    while (written < 10) await new Promise((resolve) => setTimeout(resolve, 10));
+    const load = await startLoad(on(source, 'migrator'));
+    await load.more(10);
 
     const [before, revisionAtDump] = await withSql(on(source, 'postgres'), (sql) =>
       sql.begin('isolation level repeatable read', async (transaction) => {
         const [{ snapshot } = { snapshot: '' }] = await transaction<
           { snapshot: string }[]
         >`select pg_export_snapshot() as snapshot`;
-        const seen = await contents(transaction);
+        const seen = await rowsOf(transaction);
         await runTool('pg_dump', [
           '-Fc',
           `--snapshot=${snapshot}`,
@@ -144,11 +85,8 @@ describe.skipIf(serverTools === undefined)("a backup by pg_dump (needs Debian's 
         return [seen, row?.value ?? 0] as const;
       }),
     );
-    const atDump = written;
-    while (written === atDump) await new Promise((resolve) => setTimeout(resolve, 10));
-    stop = true;
-    await load;
-    await runtime.close();
+    await load.more(1);
+    await load.end();
 
     // As docs/backup-and-restore.md says: the roles first, then the database, then the rows.
     await withSql(target.url, async (sql) => {
@@ -158,30 +96,11 @@ describe.skipIf(serverTools === undefined)("a backup by pg_dump (needs Debian's 
     await asOperator(on(target, 'postgres'), 'read write', installRowLevel);
     await runTool('pg_restore', ['--exit-on-error', '-d', on(target, 'postgres'), file]);
 
-    const after = await withSql(on(target, 'postgres'), contents);
-    expect(after).toEqual(before);
-    for (const table of [
-      'users',
-      'roles',
-      'permissions',
-      'user_roles',
-      'user_permissions',
-      'journal',
-      'revision',
-      'migrations',
-    ])
-      expect(after[table]).toMatchObject({ count: expect.toSatisfy((count: number) => count > 0) as number });
+    await expectRows(on(target, 'postgres'), before);
     expect(await security(on(target, 'postgres'))).toEqual(await security(on(source, 'postgres')));
 
-    const answers = await decide(on(target, 'postgres'));
-    expect(answers).toHaveLength(decisions);
-    expect(answers).toEqual(
-      questions.map(
-        ({ stored: { world, at }, user, what, scope }) =>
-          referenceDecision(world, user, what, scope, at).allowed,
-      ),
-    );
-    expect(await decide(on(source, 'postgres'))).toEqual(answers);
+    await expectDecisions(on(source, 'postgres'), decisions);
+    await expectDecisions(on(target, 'postgres'), decisions);
 
     const findings = await examine(on(target, 'migrator'), testJournalKey, await readSteps());
     expect(findings.filter(({ severity }) => severity === 'problem')).toEqual([]);
@@ -194,29 +113,13 @@ describe.skipIf(serverTools === undefined)("a backup by pg_dump (needs Debian's 
     expect(await restored.users.create(operatorCall(20_000), user)).toMatchObject({ changed: true });
     expect(await restored.health.readiness(dueIn(20_000))).toEqual({ ready: true, problems: [] });
     await restored.close();
-    const [epochs] = await withSql(
-      on(target, 'postgres'),
-      (sql) => sql`
-      select (select count(*)::int from rolecall.epochs) as all, max(began_at_revision)::int as began,
-        (select value::int from rolecall.revision) as newest from rolecall.epochs`,
-    );
     // What it made itself: the beginning of the epoch and the user.
-    expect(epochs).toEqual({ all: 2, began: revisionAtDump, newest: revisionAtDump + 2 });
-
-    const service = await startTestService({
-      database: { url: on(target, 'migrator'), drop: async () => {} },
+    expect(await epochsOf(on(target, 'postgres'))).toEqual({
+      all: 2,
+      began: revisionAtDump,
+      newest: revisionAtDump + 2,
     });
-    const ask = (atLeast: string | undefined) =>
-      service.as().post('/authorize').send({ permission: 'rolecall_check', atLeast });
-    const numberOf = (token: string) => Number(token.split('-')[1]);
-    const [kept, gone] = [true, false].map((isKept) =>
-      tokens.filter((token) => numberOf(token) <= revisionAtDump === isKept),
-    );
-    expect((await ask(kept?.at(-1))).status).toBe(200);
-    expect(gone?.length).toBeGreaterThan(0);
-    for (const token of [gone?.[0], gone?.at(-1)])
-      expect((await ask(token)).body).toMatchObject({ status: 409, code: 'lost_history' });
-    await service.close();
+    await expectTokens(on(target, 'migrator'), load.tokens, revisionAtDump);
   }, 300_000);
 
   test.each([

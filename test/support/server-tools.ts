@@ -24,9 +24,24 @@ export const serverTools = (existsSync(installed) ? readdirSync(installed) : [])
 if (serverTools === undefined && long)
   throw new Error('the long tests need pg_dump and initdb: apt-get install -y postgresql');
 
-/** Runs one of the programs. Rejects with what it printed if it fails. */
-export async function runTool(program: string, words: readonly string[]): Promise<string> {
-  const { stdout, stderr } = await promisify(execFile)(join(serverTools as string, program), [...words], {
+/** A new folder below the temporary one, of whoever runs the programs. */
+export async function toolFolder(): Promise<string> {
+  const account = await serverAccount();
+  const folder = await mkdtemp(join(tmpdir(), 'rolecall-tools-'));
+  if (account) await chown(folder, account.uid, account.gid);
+  return folder;
+}
+
+/** Runs one of PostgreSQL's programs as whoever runs the server. Rejects with what it printed if it fails. */
+export function runTool(program: string, words: readonly string[]): Promise<string> {
+  return runAsServer(join(serverTools as string, program), words);
+}
+
+/** The same for a program of the system. */
+export async function runAsServer(program: string, words: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await promisify(execFile)(program, [...words], {
+    ...(await serverAccount()),
+    cwd: tmpdir(),
     env: { PATH: process.env['PATH'] },
     maxBuffer: 2 ** 26,
   });
@@ -45,39 +60,50 @@ export interface ServerCluster {
   stop(): Promise<void>;
 }
 
-/** An empty cluster of its own, of the same version as the programs, with checksums; `durable` if it is to outlive crashes. */
-export async function startCluster({ durable = false } = {}): Promise<ServerCluster> {
-  const account = await serverAccount();
-  const folder = await mkdtemp(join(tmpdir(), 'rolecall-cluster-'));
-  if (account) await chown(folder, account.uid, account.gid);
+const initialization = [
+  ...['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C'],
+  ...['--no-sync', '--data-checksums'],
+];
+
+export interface ClusterOptions {
+  /** Whether it is to outlive crashes. */
+  readonly durable?: boolean;
+  /** A base backup that it is made of, which stays as it is; left out, it begins empty, with checksums. */
+  readonly base?: string;
+  /** Further settings; with a `restore_command` it begins by recovering, and has when this returns. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** A cluster of its own, of the same version as the programs. Rejects if it does not come to take writes. */
+export async function startCluster(options: ClusterOptions = {}): Promise<ServerCluster> {
+  const { durable = false, base, settings: further = {} } = options;
+  const folder = await toolFolder();
   const data = join(folder, 'data');
-  const options = { ...account, cwd: folder, env: {} };
-  const login = [
-    '-U',
-    'postgres',
-    '-A',
-    'trust',
-    '-E',
-    'UTF8',
-    '--locale=C',
-    '--no-sync',
-    '--data-checksums',
-  ];
-  await promisify(execFile)(join(serverTools as string, 'initdb'), ['-D', data, ...login], options);
+  if (base) await runAsServer('cp', ['-a', base, data]);
+  else await runTool('initdb', ['-D', data, ...initialization]);
+  if ('restore_command' in further) await runAsServer('touch', [join(data, 'recovery.signal')]);
   const port = await freePort(0);
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   const fsync = durable ? 'on' : 'off';
-  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync };
+  const settings = { listen_addresses: '127.0.0.1', port, unix_socket_directories: '', fsync, ...further };
   const words = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+  const account = await serverAccount();
 
   async function start() {
     const server = spawn(join(serverTools as string, 'postgres'), ['-D', data, ...words], {
-      ...options,
+      ...account,
+      cwd: folder,
+      env: {},
       stdio: 'ignore',
     });
     const gone = once(server, 'exit');
-    for (const deadline = Date.now() + 30_000; !(await answers(url)); await sleep(50))
-      if (Date.now() > deadline || server.exitCode !== null) throw new Error('the cluster did not start');
+    for (const deadline = Date.now() + 30_000; !(await takesWrites(url)); await sleep(50))
+      if (Date.now() > deadline || server.exitCode !== null) {
+        server.kill('SIGQUIT');
+        await gone;
+        await rm(folder, { recursive: true, force: true });
+        throw new Error('the cluster did not start');
+      }
     return async (signal: NodeJS.Signals) => {
       server.kill(signal);
       await gone;
@@ -94,12 +120,7 @@ export async function startCluster({ durable = false } = {}): Promise<ServerClus
     },
     async stopAndCheck() {
       await end('SIGINT');
-      const { stdout } = await promisify(execFile)(
-        join(serverTools as string, 'pg_checksums'),
-        ['--check', '-D', data],
-        options,
-      );
-      return stdout;
+      return runTool('pg_checksums', ['--check', '-D', data]);
     },
     async stop() {
       await end('SIGINT');
@@ -108,11 +129,11 @@ export async function startCluster({ durable = false } = {}): Promise<ServerClus
   };
 }
 
-async function answers(url: string): Promise<boolean> {
+async function takesWrites(url: string): Promise<boolean> {
   const sql = postgres(url, { max: 1, connect_timeout: 2, onnotice: () => {} });
-  return sql`select 1`
+  return sql<[{ recovers: boolean }]>`select pg_is_in_recovery() as recovers`
     .then(
-      () => true,
+      ([{ recovers }]) => !recovers,
       () => false,
     )
     .finally(() => sql.end({ timeout: 1 }));
