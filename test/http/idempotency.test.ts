@@ -9,11 +9,11 @@ beforeAll(async () => {
 });
 afterAll(() => service.close());
 
-function post(path: string, body: object, idempotencyKey: string, key?: string) {
+function post(path: string, body: object | undefined, idempotencyKey: string, key?: string) {
   return service.as(key).post(path).set('idempotency-key', idempotencyKey).send(body);
 }
 
-/** A first request and one that differs, for every operation that writes by POST. */
+/** A first body and one that differs, for every operation that writes by POST and takes one. */
 const writes: Readonly<Record<string, readonly [first: object, other: object]>> = {
   '/users': [{ id: 'ida', email: 'ida@example.com' }, { id: 'ida2' }],
   '/roles': [
@@ -29,28 +29,60 @@ const writes: Readonly<Record<string, readonly [first: object, other: object]>> 
     { user: 'root', name: 'a' },
     { user: 'root', name: 'b' },
   ],
+  '/keys/{key}/rotate': [{ overlapSeconds: 60 }, { overlapSeconds: 61 }],
+  '/grants/batch': [
+    { mode: 'atomic', changes: [{ op: 'grant', user: 'root', role: 'loader' }] },
+    { mode: 'atomic', changes: [{ op: 'grant', user: 'root', role: 'viewer' }] },
+  ],
+  '/mappings': [mappingTo('loader'), mappingTo('viewer')],
 };
+
+function mappingTo(role: string): object {
+  return { issuer: 'https://login.example.com/', claim: ['groups'], value: 'warehouse', role };
+}
+
+/** `eraseUser` takes no body; planning writes nothing; applying is tried beside what it does. */
+const elsewhere = ['/users/{user}/erase', '/matrix/plan', '/matrix/apply'];
+
+/** Answers with a secret are kept without it. */
+const withSecret = ['/keys', '/keys/{key}/rotate'];
+
+async function urlOf(path: string): Promise<string> {
+  if (!path.includes('{key}')) return path;
+  const { body } = await service.as().post('/keys').send({ user: 'root', name: 'to be rotated' }).expect(201);
+  return path.replace('{key}', body.id);
+}
 
 test('every operation that writes by POST is tried here', () => {
   const posts = operations.filter(({ method, tags }) => method === 'POST' && !tags?.includes('Checks'));
-  expect(Object.keys(writes).sort()).toEqual(posts.map(({ path }) => path).sort());
+  expect([...Object.keys(writes), ...elsewhere].sort()).toEqual(posts.map(({ path }) => path).sort());
 });
 
 describe.for(Object.entries(writes))('%s with an Idempotency-Key', ([path, [body, other]]) => {
   test('answers the same to the same, changes once, and refuses another body (D-08)', async () => {
-    const first = await post(path, body, `again${path}`);
+    const url = await urlOf(path);
+    const idempotencyKey = `again${path.replace(/[{}]/g, '')}`;
+    const first = await post(url, body, idempotencyKey);
     expectContract(first, 'POST', path);
     expect(first.body.changed).toBe(true);
-    const again = await post(path, body, `again${path}`);
+    const again = await post(url, body, idempotencyKey);
     expectContract(again, 'POST', path);
     expect(again.status).toBe(first.status);
-    expect(again.body).toEqual(path === '/keys' ? { ...first.body, key: null } : first.body);
-    const another = await post(path, other, `again${path}`);
+    expect(again.body).toEqual(withSecret.includes(path) ? { ...first.body, key: null } : first.body);
+    const another = await post(url, other, idempotencyKey);
     expectContract(another, 'POST', path);
     expect(another.body).toMatchObject({ status: 422, code: 'idempotency_key_reused' });
     // Nothing of the other request was done, and the first answer stands.
-    expect((await post(path, body, `again${path}`)).body.revision).toBe(first.body.revision);
+    const once = await post(url, body, idempotencyKey);
+    expect(once.body.revision).toBe(first.body.revision);
   });
+});
+
+test('a user who is erased is erased once, and the second answer is the first (D-08)', async () => {
+  await post('/users', { id: 'gone' }, 'gone-1').expect(201);
+  const first = await post('/users/gone/erase', undefined, 'gone-2').expect(200);
+  expect((await post('/users/gone/erase', undefined, 'gone-2').expect(200)).body).toEqual(first.body);
+  await post('/users/gone/erase?dryRun=true', undefined, 'gone-2').expect(422);
 });
 
 describe('an Idempotency-Key', () => {
