@@ -19,6 +19,7 @@ import { type Grants, openGrants } from './services/grants.ts';
 import { type Health, openHealth } from './services/health.ts';
 import { type Journal, openJournal } from './services/journal.ts';
 import { openKeyUses } from './services/key-uses.ts';
+import { type Limits, openLimits } from './services/limits.ts';
 import { type Mappings, openMappings } from './services/mappings.ts';
 import { type Matrix, openMatrix } from './services/matrix/matrix.ts';
 import { type MatrixRecord, openMatrixRecord } from './services/matrix/record.ts';
@@ -29,6 +30,7 @@ import { openRoleEdges, type RoleEdgeService } from './services/role-edges.ts';
 import { openRoles, type Roles } from './services/roles.ts';
 import { openSettings, type Settings } from './services/settings.ts';
 import { openUsers, type Users } from './services/users.ts';
+import { openWrongKeys } from './services/wrong-keys.ts';
 import { openDatabase } from './storage/database.ts';
 import { readSteps } from './storage/migrations/steps.ts';
 import { type Listener, openListener } from './storage/notifications.ts';
@@ -61,6 +63,7 @@ export interface Runtime {
   readonly matrixRecord: MatrixRecord;
   readonly epochs: Epochs;
   readonly recovery: Recovery;
+  readonly limits: Limits;
   readonly health: Health;
   readonly metrics: Metrics;
   /** Begins to hear when others write: for a process that stays. */
@@ -94,6 +97,7 @@ export async function openRuntime(
   const { accessCheck, authentication, wake } = openDecisions({
     database,
     keyUses,
+    wrongKeys: openWrongKeys(config.wrongKeysPerSecond),
     standby,
     heads,
     transactions,
@@ -128,8 +132,14 @@ export async function openRuntime(
   metrics.counter('rolecall_key_uses_total', 'Keys whose last use was written down, and not', () =>
     keyUses.counts(),
   );
+  const limits = openLimits(config);
+  metrics.gauge('rolecall_in_flight', 'Requests under way', () => limits.inFlight);
+  metrics.counter('rolecall_turned_away_total', 'Requests refused by the limit they met', () =>
+    limits.counts(),
+  );
   return {
     authentication,
+    limits,
     accessCheck,
     explanations: openExplanations(transactions, accessCheck, past),
     holders: openHolders(transactions, cursors),

@@ -22,6 +22,12 @@ export interface Settings {
   readonly cacheMegabytes: number;
   /** How many processes `serve` runs on one address. */
   readonly workers: number;
+  /** Of one credential, in one process; undefined for as many as it likes. */
+  readonly requestsPerSecond: number | undefined;
+  /** Requests of one process at once. */
+  readonly mostInFlight: number;
+  /** How many wrong keys of one address one process looks up. */
+  readonly wrongKeysPerSecond: number;
   /** Whose tokens are accepted; none if nothing is configured. */
   readonly identityProviders: readonly IdentityProvider[];
   /** By how much the clocks of providers and database may differ. */
@@ -78,6 +84,9 @@ export function loadConfig<const Requirements extends readonly Requirement[]>(
     leaseMs: read.ROLECALL_LEASE_MS,
     cacheMegabytes: read.ROLECALL_CACHE_MB,
     workers: read.ROLECALL_WORKERS,
+    requestsPerSecond: read.ROLECALL_RATE_LIMIT,
+    mostInFlight: read.ROLECALL_MAX_IN_FLIGHT,
+    wrongKeysPerSecond: read.ROLECALL_WRONG_KEY_LIMIT,
     identityProviders: read.ROLECALL_IDENTITY_PROVIDERS,
     tokenToleranceMs: read.ROLECALL_TOKEN_TOLERANCE_SECONDS * 1_000,
     claimAgeMs: read.ROLECALL_CLAIM_HOURS * 3_600_000,

@@ -56,6 +56,21 @@ export const variables: readonly { name: string; meaning: string; default: strin
     'megabytes of memory for users and keys that were asked about, 1-65536',
     '128',
   ),
+  variable(
+    'ROLECALL_RATE_LIMIT',
+    'requests that one credential may make in a second, of each process, 1-1000000',
+    '',
+  ),
+  variable(
+    'ROLECALL_MAX_IN_FLIGHT',
+    'requests of one process under way at once, half of them of one credential at most, 2-1000000',
+    '2000',
+  ),
+  variable(
+    'ROLECALL_WRONG_KEY_LIMIT',
+    'wrong keys of one remote address that one process looks up in a second, 1-1000000',
+    '100',
+  ),
   variable('ROLECALL_IDENTITY_PROVIDERS', `OpenID providers whose tokens are accepted, ${providersForm}`, ''),
   variable(
     'ROLECALL_TOKEN_TOLERANCE_SECONDS',
@@ -94,6 +109,9 @@ const schema = z
     ROLECALL_LEASE_MS: wholeNumber('ROLECALL_LEASE_MS', 0, 60_000).default(1000),
     ROLECALL_WORKERS: wholeNumber('ROLECALL_WORKERS', 1, 64).default(1),
     ROLECALL_CACHE_MB: wholeNumber('ROLECALL_CACHE_MB', 1, 65_536).default(128),
+    ROLECALL_RATE_LIMIT: wholeNumber('ROLECALL_RATE_LIMIT', 1, 1_000_000).optional(),
+    ROLECALL_MAX_IN_FLIGHT: wholeNumber('ROLECALL_MAX_IN_FLIGHT', 2, 1_000_000).default(2000),
+    ROLECALL_WRONG_KEY_LIMIT: wholeNumber('ROLECALL_WRONG_KEY_LIMIT', 1, 1_000_000).default(100),
     ROLECALL_IDENTITY_PROVIDERS: identityProviders('ROLECALL_IDENTITY_PROVIDERS').default([]),
     ROLECALL_TOKEN_TOLERANCE_SECONDS: wholeNumber('ROLECALL_TOKEN_TOLERANCE_SECONDS', 0, 300).default(60),
     ROLECALL_CLAIM_HOURS: wholeNumber('ROLECALL_CLAIM_HOURS', 1, 8_760).default(24),

@@ -18,6 +18,7 @@ export const errorCodes = [
   'unauthenticated',
   'forbidden',
   'exceeds_own_access',
+  'rate_limited',
   // what the request names
   'unknown_user',
   'unknown_role',
@@ -65,7 +66,7 @@ export interface InputFault {
 export interface ErrorExtras {
   readonly didYouMean?: readonly string[];
   readonly errors?: readonly InputFault[];
-  /** Seconds after which trying again makes sense; only for failures of the service. */
+  /** Seconds after which trying again makes sense; only for failures of the service and limits. */
   readonly retryAfter?: number;
   readonly cause?: unknown;
 }

@@ -6,6 +6,7 @@ import { parseRevision, type Revision } from '../domain/revisions.ts';
 import { type Sight, seesNothing } from '../domain/sight.ts';
 import type { Call, Written } from '../services/call.ts';
 import type { Asking } from '../services/decisions/access-check.ts';
+import type { Stay } from '../services/limits.ts';
 
 /** What a request carries through its hooks; the name under which Fastify keeps it. */
 export const stateName = 'rolecall';
@@ -14,6 +15,8 @@ export interface RequestState {
   /** By when the answer is due, on the process's monotonic clock. */
   readonly deadline: number;
   principal?: Principal;
+  /** While it counts among those under way. */
+  stay?: Stay;
   /** Where the caller may look, for a route that shows what lies there. */
   sight?: Sight;
   /** The body as it came, kept only for a request with an `Idempotency-Key`. */

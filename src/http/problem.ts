@@ -16,6 +16,7 @@ const problems: Readonly<Record<ErrorCode, readonly [status: number, title: stri
   unauthenticated: [401, 'Not authenticated'],
   forbidden: [403, 'Not permitted'],
   exceeds_own_access: [403, 'Beyond what the caller holds'],
+  rate_limited: [429, 'Too many requests'],
   unknown_user: [404, 'No such user'],
   unknown_role: [404, 'No such role'],
   unknown_permission: [404, 'No such permission'],

@@ -15,6 +15,7 @@ import type { GrantBatches } from '../services/grant-batches.ts';
 import type { Grants } from '../services/grants.ts';
 import type { Health } from '../services/health.ts';
 import type { Journal } from '../services/journal.ts';
+import type { Limits } from '../services/limits.ts';
 import type { Mappings } from '../services/mappings.ts';
 import type { Matrix } from '../services/matrix/matrix.ts';
 import type { Permissions } from '../services/permissions.ts';
@@ -28,6 +29,7 @@ import { addAuthorization } from './plugins/authorization.ts';
 import { addDenials } from './plugins/denials.ts';
 import { addFraming } from './plugins/framing.ts';
 import { addJsonBodies } from './plugins/json-bodies.ts';
+import { addLimits } from './plugins/limits.ts';
 import { addOpenApi, documentation } from './plugins/openapi.ts';
 import { addProblems, sendProblem, toProblem } from './plugins/problems.ts';
 import { addRequestState, requestIdOf } from './plugins/request-state.ts';
@@ -71,6 +73,7 @@ export interface Services {
   readonly settings: Settings;
   readonly journal: Journal;
   readonly denials: Denials;
+  readonly limits: Limits;
   readonly health: Health;
   readonly metrics: Metrics;
 }
@@ -123,6 +126,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
   addFraming(app);
   addJsonBodies(app);
   addStrictInputs(app);
+  addLimits(app, services);
   addAuthorization(app, services);
   addDenials(app, services);
   await addOpenApi(app, options.version);

@@ -1,4 +1,4 @@
-import { parseApiKey, secretMatches } from '../domain/api-keys.ts';
+import { type ParsedApiKey, parseApiKey, secretMatches } from '../domain/api-keys.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { Principal } from '../domain/principals.ts';
 import { type Deadline, unavailable, within } from '../storage/deadline.ts';
@@ -7,15 +7,21 @@ import type { Credential, UserCache } from './decisions/user-cache.ts';
 import type { KeyUses } from './key-uses.ts';
 import { notValid } from './refusals.ts';
 import type { TokenAuthentication } from './tokens/token-authentication.ts';
+import type { Origin, WrongKeys } from './wrong-keys.ts';
 
 export interface Authentication {
   /**
    * The principal behind an `Authorization` header, at once if the key or token is known to stand. Throws
    * `unauthenticated`, the same for an unknown key and a wrong secret, for a revoked or expired key and one whose user is
    * inactive, and the same for every token that does not hold. That it still stands for the answer is found out with the
-   * question, on its view. A key with a typing error costs no query. Throws `unavailable` when it cannot be judged.
+   * question, on its view. A key with a typing error costs no query. Throws `unavailable` when it cannot be judged, and
+   * `rate_limited` for a key that is not known from where too many wrong ones came.
    */
-  authenticate(header: string | undefined, deadline: Deadline): Principal | Promise<Principal>;
+  authenticate(
+    header: string | undefined,
+    deadline: Deadline,
+    origin: Origin,
+  ): Principal | Promise<Principal>;
 }
 
 export function openAuthentication(
@@ -23,6 +29,7 @@ export function openAuthentication(
   freshness: Freshness,
   tokens: TokenAuthentication | undefined,
   uses: Pick<KeyUses, 'note'>,
+  wrongKeys: WrongKeys,
 ): Authentication {
   function stands({ principal, revoked }: Credential): boolean {
     const { expiresAt, userId } = principal;
@@ -53,8 +60,26 @@ export function openAuthentication(
     }
   }
 
+  async function lookUp(
+    { id, secret }: ParsedApiKey,
+    deadline: Deadline,
+    origin: Origin,
+  ): Promise<Principal> {
+    wrongKeys.requirePatience(id, origin);
+    try {
+      const principal = await findCurrent(id, secret, deadline);
+      wrongKeys.foundGood(id);
+      return principal;
+    } catch (error) {
+      const known = cache.credential(id);
+      if (error instanceof RolecallError && error.code === 'unauthenticated')
+        wrongKeys.foundWrong(id, origin, known !== undefined && stands(known));
+      throw error;
+    }
+  }
+
   return {
-    authenticate(header, deadline) {
+    authenticate(header, deadline, origin) {
       const token = bearerToken(header);
       if (token === undefined)
         throw new RolecallError('unauthenticated', 'send `Authorization: Bearer <API key or token>`');
@@ -65,7 +90,7 @@ export function openAuthentication(
       }
       const known = cache.credential(key.id);
       if (known) requireSecret(known, key.secret);
-      return known && stands(known) ? used(known) : findCurrent(key.id, key.secret, deadline);
+      return known && stands(known) ? used(known) : lookUp(key, deadline, origin);
     },
   };
 }

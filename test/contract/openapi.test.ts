@@ -51,7 +51,7 @@ test('every operation has a name of its own, a summary and a tag', () => {
 });
 
 test('every operation that needs a credential declares that it may be refused', () => {
-  const common = ['400', '401', '403', '503'];
+  const common = ['400', '401', '403', '429', '503'];
   expect(
     breaking(
       (operation) => !needsCredential(operation) || common.every((code) => code in operation.responses),

@@ -83,7 +83,7 @@ export function expectProblem(response: Answer): void {
   });
   expect([title, detail]).not.toContain('');
   if (status === 401) expect(response.headers['www-authenticate']).toMatch(/^Bearer /);
-  if (status === 503) expect(response.headers['retry-after']).toMatch(/^\d+$/);
+  if (status === 503 || status === 429) expect(response.headers['retry-after']).toMatch(/^\d+$/);
 }
 
 /** What a schema is, or what it refers to by name. */

@@ -102,7 +102,7 @@ async function administratorKey(runtime: Runtime, path: string): Promise<string>
   const key = await kept(path, () => makeKey(runtime));
   const { deadline } = operatorCall(seedTimeoutMs);
   try {
-    await runtime.authentication.authenticate(`Bearer ${key}`, deadline);
+    await runtime.authentication.authenticate(`Bearer ${key}`, deadline, { ip: '127.0.0.1' });
     return key;
   } catch (error) {
     if (!(error instanceof RolecallError && error.code === 'unauthenticated')) throw error;

@@ -48,14 +48,18 @@ export function addAuthorization(
   // With a callback: a known key is found at once, and costs no turn through a promise.
   const identify: onRequestHookHandler = (request, _reply, done) => {
     const state = stateOf(request);
-    const found = authentication.authenticate(request.headers.authorization, state.deadline);
+    const found = authentication.authenticate(request.headers.authorization, state.deadline, request);
     const actFor = request.headers[actForHeader];
     if (!(found instanceof Promise) && actFor === undefined) {
+      state.stay?.admit(found);
       state.principal = found;
       return done();
     }
     Promise.resolve(found)
-      .then((caller) => (actFor === undefined ? caller : actingFor(caller, actFor, state.deadline)))
+      .then((caller) => {
+        state.stay?.admit(caller);
+        return actFor === undefined ? caller : actingFor(caller, actFor, state.deadline);
+      })
       .then((principal) => {
         state.principal = principal;
         done();

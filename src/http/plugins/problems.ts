@@ -28,7 +28,8 @@ export function sendProblem(
   if (problem.status >= 500) logFailure(request.log, request.id, error);
   if (error.cause instanceof TokenFault) logRefusedToken(request.log, request.id, error.cause.message);
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="rolecall"');
-  if (problem.status === 503) reply.header('retry-after', String(error.retryAfter ?? 1));
+  if (problem.status === 503 || problem.status === 429)
+    reply.header('retry-after', String(error.retryAfter ?? 1));
   return reply
     .code(problem.status)
     .header('content-type', problemType)

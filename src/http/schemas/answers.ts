@@ -51,6 +51,7 @@ const refusalMeanings = {
   415: 'The body is not declared as JSON',
   422: 'Idempotency-Key came with another request before',
   428: 'If-Match is missing',
+  429: 'Too many requests of this caller',
   503: 'The service cannot know, or is not ready',
 } as const;
 
@@ -63,7 +64,7 @@ interface RefusalResponse {
 
 /** The problems a route may answer with: those of every authenticated route and these of its own. */
 export function refusals<Own extends Refusal = never>(...own: readonly Own[]) {
-  const statuses: readonly Refusal[] = [400, 401, 403, ...own, 503];
+  const statuses: readonly Refusal[] = [400, 401, 403, ...own, 429, 503];
   // Each route gets objects of its own: the generator of the document describes an object only where it first sees it.
   return Object.fromEntries(
     statuses.map((status) => [
@@ -73,5 +74,5 @@ export function refusals<Own extends Refusal = never>(...own: readonly Own[]) {
         content: { 'application/problem+json': { schema: problemSchema } },
       },
     ]),
-  ) as Record<400 | 401 | 403 | 503 | Own, RefusalResponse>;
+  ) as Record<400 | 401 | 403 | 429 | 503 | Own, RefusalResponse>;
 }

@@ -13,6 +13,7 @@ import type { KeyUses } from '../key-uses.ts';
 import { openEnrolment } from '../tokens/enrolment.ts';
 import { openJwtVerifier, type TokenProvider } from '../tokens/jwt-verifier.ts';
 import { openTokenAuthentication } from '../tokens/token-authentication.ts';
+import type { WrongKeys } from '../wrong-keys.ts';
 import { type AccessCheck, openAccessCheck } from './access-check.ts';
 import { DecisionCounts } from './decision-counts.ts';
 import { openFreshness } from './freshness.ts';
@@ -39,6 +40,7 @@ export interface DecisionOptions {
   readonly transactions: Transactions;
   /** Told which keys are used. */
   readonly keyUses: Pick<KeyUses, 'note'>;
+  readonly wrongKeys: WrongKeys;
   readonly log: EventLog;
   readonly metrics: Metrics;
   readonly requestTimeoutMs: number;
@@ -115,7 +117,7 @@ export function openDecisions(options: DecisionOptions): Decisions {
       : undefined;
   return {
     accessCheck: openAccessCheck({ views, lists, counts, noteBatch, usualMode }),
-    authentication: openAuthentication(cache, freshness, tokens, options.keyUses),
+    authentication: openAuthentication(cache, freshness, tokens, options.keyUses, options.wrongKeys),
     wake: () => void freshness.latest().catch(() => {}),
   };
 }
