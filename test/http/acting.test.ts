@@ -128,7 +128,9 @@ test('when a key was last used is known after a while, and is no change', async 
   const key = await service.keyFor(user);
   const before = (await service.as(key).get('/me/permissions').expect(200)).body.revision;
   const other = await openTestRuntime(service.database.url);
-  await other.authentication.authenticate(`Bearer ${key}`, operatorCall(20_000).deadline, { ip: '127.0.0.1' });
+  await other.authentication.authenticate(`Bearer ${key}`, operatorCall(20_000).deadline, {
+    ip: '127.0.0.1',
+  });
   await other.close();
   const { data } = (await service.as().get('/keys').query({ user })).body;
   expect(Date.parse(data[0].lastUsedAt)).toBeGreaterThan(Date.now() - 60_000);
