@@ -13,6 +13,7 @@ import { openPastDiff, type PastDiff } from './services/decisions/past-diff.ts';
 import { openPastHolders, type PastHolders } from './services/decisions/past-holders.ts';
 import { type Denials, openDenials } from './services/denials.ts';
 import { type Epochs, openEpochs } from './services/epochs.ts';
+import type { Events } from './services/events.ts';
 import { type Exceptions, openExceptions } from './services/exceptions.ts';
 import { type GrantBatches, openGrantBatches } from './services/grant-batches.ts';
 import { type Grants, openGrants } from './services/grants.ts';
@@ -41,6 +42,7 @@ import { openTransactions } from './storage/transaction.ts';
 export interface Runtime {
   readonly authentication: Authentication;
   readonly accessCheck: AccessCheck;
+  readonly events: Events;
   readonly explanations: Explanations;
   readonly holders: Holders;
   readonly past: Past;
@@ -94,7 +96,8 @@ export async function openRuntime(
   const metrics = openMetrics();
   const keyUses = openKeyUses(database);
   const claims = openClaims(transactions, config.claimAgeMs);
-  const { accessCheck, authentication, wake } = openDecisions({
+  let listener: Listener | undefined;
+  const { accessCheck, authentication, events, wake } = openDecisions({
     database,
     keyUses,
     wrongKeys: openWrongKeys(config.wrongKeysPerSecond),
@@ -108,6 +111,8 @@ export async function openRuntime(
     usualMode: config.freshness,
     cacheBytes: config.cacheMegabytes * 2 ** 20,
     claims,
+    mostStreams: config.eventStreams,
+    hears: () => listener?.hears ?? false,
     providers: config.identityProviders.map((provider) => ({
       ...provider,
       toleranceMs: config.tokenToleranceMs,
@@ -120,7 +125,6 @@ export async function openRuntime(
     'Requests waiting for a database connection',
     () => database.usage().waiting,
   );
-  let listener: Listener | undefined;
   metrics.gauge('rolecall_notifications_heard', 'Whether notifications of the database arrive', () =>
     listener?.hears ? 1 : 0,
   );
@@ -141,6 +145,7 @@ export async function openRuntime(
     authentication,
     limits,
     accessCheck,
+    events,
     explanations: openExplanations(transactions, accessCheck, past),
     holders: openHolders(transactions, cursors),
     past,

@@ -28,6 +28,10 @@ export interface Settings {
   readonly mostInFlight: number;
   /** How many wrong keys of one address one process looks up. */
   readonly wrongKeysPerSecond: number;
+  /** How many streams of events one process holds. */
+  readonly eventStreams: number;
+  /** The origins whose pages in browsers may ask; none if nothing is configured. */
+  readonly corsOrigins: readonly string[];
   /** Whose tokens are accepted; none if nothing is configured. */
   readonly identityProviders: readonly IdentityProvider[];
   /** By how much the clocks of providers and database may differ. */
@@ -87,6 +91,8 @@ export function loadConfig<const Requirements extends readonly Requirement[]>(
     requestsPerSecond: read.ROLECALL_RATE_LIMIT,
     mostInFlight: read.ROLECALL_MAX_IN_FLIGHT,
     wrongKeysPerSecond: read.ROLECALL_WRONG_KEY_LIMIT,
+    eventStreams: read.ROLECALL_EVENT_STREAMS,
+    corsOrigins: read.ROLECALL_CORS_ORIGINS,
     identityProviders: read.ROLECALL_IDENTITY_PROVIDERS,
     tokenToleranceMs: read.ROLECALL_TOKEN_TOLERANCE_SECONDS * 1_000,
     claimAgeMs: read.ROLECALL_CLAIM_HOURS * 3_600_000,

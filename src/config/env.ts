@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type IdentityProvider, providersForm, readProviders } from './identity-providers.ts';
+import { isOrigin, originsForm } from './origins.ts';
 import { databaseForm, databaseUrlProblem, journalKeyForm, journalKeyProblem, Secret } from './secrets.ts';
 
 /** What a command cannot do without. */
@@ -22,7 +23,7 @@ export const variables: readonly { name: string; meaning: string; default: strin
   variable('PORT', 'port to listen on, 0-65535; 0 takes any free one', '3000'),
   variable(
     'ROLECALL_ADMIN_PORT',
-    'another port, for administration; PORT then answers checks, /me and operations only',
+    'another port, for administration; PORT then answers checks, /me, /events and operations only',
     '',
   ),
   secret('DATABASE_URL', databaseForm),
@@ -71,6 +72,8 @@ export const variables: readonly { name: string; meaning: string; default: strin
     'wrong keys of one remote address that one process looks up in a second, 1-1000000',
     '100',
   ),
+  variable('ROLECALL_EVENT_STREAMS', 'streams of `GET /events` that one process holds, 0-100000', '1000'),
+  variable('ROLECALL_CORS_ORIGINS', `whose pages in browsers may ask, ${originsForm}`, ''),
   variable('ROLECALL_IDENTITY_PROVIDERS', `OpenID providers whose tokens are accepted, ${providersForm}`, ''),
   variable(
     'ROLECALL_TOKEN_TOLERANCE_SECONDS',
@@ -112,6 +115,8 @@ const schema = z
     ROLECALL_RATE_LIMIT: wholeNumber('ROLECALL_RATE_LIMIT', 1, 1_000_000).optional(),
     ROLECALL_MAX_IN_FLIGHT: wholeNumber('ROLECALL_MAX_IN_FLIGHT', 2, 1_000_000).default(2000),
     ROLECALL_WRONG_KEY_LIMIT: wholeNumber('ROLECALL_WRONG_KEY_LIMIT', 1, 1_000_000).default(100),
+    ROLECALL_EVENT_STREAMS: wholeNumber('ROLECALL_EVENT_STREAMS', 0, 100_000).default(1_000),
+    ROLECALL_CORS_ORIGINS: origins('ROLECALL_CORS_ORIGINS').default([]),
     ROLECALL_IDENTITY_PROVIDERS: identityProviders('ROLECALL_IDENTITY_PROVIDERS').default([]),
     ROLECALL_TOKEN_TOLERANCE_SECONDS: wholeNumber('ROLECALL_TOKEN_TOLERANCE_SECONDS', 0, 300).default(60),
     ROLECALL_CLAIM_HOURS: wholeNumber('ROLECALL_CLAIM_HOURS', 1, 8_760).default(24),
@@ -197,6 +202,17 @@ function identityProviders(name: string) {
     for (const problem of read.problems) context.addIssue(problem);
     return z.NEVER;
   });
+}
+
+function origins(name: string) {
+  return z
+    .string()
+    .transform((text) => text.split(',').map((origin) => origin.trim()))
+    .superRefine((listed, context) => {
+      for (const origin of listed.filter((one) => !isOrigin(one)))
+        context.addIssue(`${name} must be ${originsForm}: ${JSON.stringify(origin)} is no origin`);
+    })
+    .transform((listed): readonly string[] => listed);
 }
 
 function oneOf<const Choice extends string>(name: string, choices: readonly Choice[]) {

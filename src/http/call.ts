@@ -61,15 +61,16 @@ export function askingOf(request: FastifyRequest, { atLeast, freshness }: AskedF
   return {
     caller: principalOf(request),
     deadline: stateOf(request).deadline,
-    atLeast: atLeast === undefined ? null : revisionOf(atLeast),
+    atLeast: atLeast === undefined ? null : revisionOf(atLeast, '`atLeast`'),
     freshness,
   };
 }
 
-function revisionOf(text: string): Revision {
+/** The revision that a part of the request names. Throws `invalid_revision`. */
+export function revisionOf(text: string, part: string): Revision {
   const parsed = parseRevision(text);
   if (parsed.ok) return parsed.value;
-  throw new RolecallError('invalid_revision', `\`atLeast\`: ${parsed.why}`);
+  throw new RolecallError('invalid_revision', `${part}: ${parsed.why}`);
 }
 
 /** The body of the answer to a write, and its status: 201 where something was created. */

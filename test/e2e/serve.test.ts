@@ -1,6 +1,7 @@
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { listenTo } from '../support/event-stream.ts';
 import { environmentFor, type Program, run, start } from '../support/program.ts';
 import { testJournalKey } from '../support/runtime.ts';
 
@@ -139,6 +140,23 @@ describe('on a migrated database', () => {
     expect((await writing.answer).status).toBe(201);
     await holder.end();
     expect(await program.ended()).toMatchObject({ code: 0 });
+  });
+
+  test('SIGTERM says goodbye to whoever listens, and does not wait for them to leave (F-23)', async () => {
+    const { url, program } = await serve();
+    const environment = environmentFor(database.url);
+    const { stdout } = await run(
+      ['keys', 'create', '--user', 'ops', '--role', 'admin', '--json'],
+      environment,
+    );
+    const listener = await listenTo(url, (JSON.parse(stdout) as { key: string }).key);
+    expect(await listener.next()).toMatchObject({ event: 'hello' });
+    const begun = performance.now();
+    program.child.kill('SIGTERM');
+    expect(await listener.next()).toMatchObject({ event: 'bye', data: { reason: 'stopping' } });
+    expect(await listener.next()).toBeNull();
+    expect(await program.ended()).toMatchObject({ code: 0 });
+    expect(performance.now() - begun).toBeLessThan(6_000);
   });
 
   test('every log line is one JSON object with no secret in it', async () => {

@@ -141,7 +141,7 @@ test('all who are refused a key are told the same, so that nobody learns which k
 describe('a permission', () => {
   test('is stated by every operation but those about oneself', () => {
     const without = protectedOperations.filter((operation) => !neededBy(operation));
-    expect(without.map(({ path }) => path).sort()).toEqual(['/me/permissions', '/me/scopes']);
+    expect(without.map(({ path }) => path).sort()).toEqual(['/events', '/me/permissions', '/me/scopes']);
   });
 
   const everyNeeded = [...new Set(demanding.map(neededBy))].map(String);

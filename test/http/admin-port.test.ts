@@ -27,7 +27,16 @@ test('where administration has a port of its own, the other knows none of it, wh
   const whole = (await service.as().get('/openapi.json').expect(200)).body;
   const left = Object.keys(document.paths).sort();
   expect(left).toEqual([
-    ...['/authorize', '/authorize/batch', '/livez', '/me/permissions', '/me/scopes', '/metrics', '/readyz'],
+    ...[
+      '/authorize',
+      '/authorize/batch',
+      '/events',
+      '/livez',
+      '/me/permissions',
+      '/me/scopes',
+      '/metrics',
+      '/readyz',
+    ],
     ...['/users/{user}/permissions', '/users/{user}/scopes', '/version'],
   ]);
   const gone = Object.keys(whole.paths).filter((path) => !left.includes(path));

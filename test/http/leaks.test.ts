@@ -1,6 +1,6 @@
 import postgres from 'postgres';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { operations } from '../support/contract.ts';
+import { endingOperations } from '../support/contract.ts';
 import { type Request, requestOf } from '../support/hostile/requests.ts';
 import { expectSoundLog } from '../support/hostile/verdict.ts';
 import { startTestService, type TestService } from '../support/service.ts';
@@ -43,12 +43,12 @@ const lasting = (text: string) =>
     '',
   );
 
-const isDry = (operation: (typeof operations)[number]) =>
+const isDry = (operation: (typeof endingOperations)[number]) =>
   (operation.parameters ?? []).some(({ name }) => name === 'dryRun')
     ? [['dryRun', 'dryRun=true'] as const]
     : [];
 /** What they answer is another each time. */
-const steady = operations.filter(
+const steady = endingOperations.filter(
   ({ operationId }) => !['getMetrics', 'createUser', 'createKey'].includes(operationId),
 );
 
@@ -66,7 +66,7 @@ test('a secret comes out nowhere, wherever it was put (N-11)', { timeout: 300_00
     })),
   ];
   const members = ['password', 'secret', 'key', 'token', 'apiKey'];
-  for (const operation of operations) {
+  for (const operation of endingOperations) {
     const query = isDry(operation);
     const bodies = operation.requestBody ? members.map((name) => JSON.stringify({ [name]: canary })) : [];
     const requests = [
@@ -116,7 +116,7 @@ describe('a failure of the database', { timeout: 300_000 }, () => {
     const heal = await failing(state);
     const codes = new Set<string>();
     try {
-      for (const operation of operations.filter(({ method }) => method !== 'GET')) {
+      for (const operation of endingOperations.filter(({ method }) => method !== 'GET')) {
         const { status, text } = await ask(requestOf(operation, { headers: { 'if-match': '*' } }));
         expect(text, operation.operationId).not.toContain(canary);
         if (status < 500) continue;
@@ -173,7 +173,7 @@ test('who may not see whether somebody is there gets the same answer either way 
   await service.as().delete('/users/deleted').expect(200);
   const powerless = await service.keyFor('powerless');
   const ids = { there: 'subject', deleted: 'deleted', unknown: 'never-there' };
-  const about = operations.filter(({ path }) => path.includes('{user}'));
+  const about = endingOperations.filter(({ path }) => path.includes('{user}'));
   expect(about.length).toBeGreaterThan(5);
   for (const operation of about) {
     const query = isDry(operation);

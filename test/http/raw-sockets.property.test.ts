@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { operations } from '../support/contract.ts';
+import { endingOperations } from '../support/contract.ts';
 import { framings, smuggledUser } from '../support/hostile/framing.ts';
 import { cellsOf, type Request, requestOf } from '../support/hostile/requests.ts';
 import {
@@ -59,7 +59,7 @@ function authorized(request: Request): Request {
   return { ...request, headers: { authorization: `Bearer ${service.adminKey}`, ...request.headers } };
 }
 
-const about = (operation: (typeof operations)[number]) => {
+const about = (operation: (typeof endingOperations)[number]) => {
   const tried = (operation.parameters ?? []).some(({ name }) => name === 'dryRun');
   return authorized(requestOf(operation, tried ? { query: [['dryRun', 'dryRun=true']] } : {}));
 };
@@ -71,7 +71,7 @@ describe.for(Object.entries(framings))('%s', ([kind, { bytes: framed, outcome }]
     const hasBodies = kind !== 'other methods' && kind !== 'bytes changed';
     const isWhole = outcome === 'any' && kind !== 'bytes changed';
     const wait = patience[isWhole ? 'whole' : outcome === 'refused' ? 'refused' : 'unfinished'];
-    const holds = (operation: (typeof operations)[number]) =>
+    const holds = (operation: (typeof endingOperations)[number]) =>
       fc.asyncProperty(framed(about(operation)), async (bytes) => {
         const { answers, isClosed } = await sent(bytes, hasBodies, wait);
         if (outcome === 'any') return;
@@ -80,14 +80,14 @@ describe.for(Object.entries(framings))('%s', ([kind, { bytes: framed, outcome }]
         expect(answers.length).toBeLessThanOrEqual(1);
         expect(isClosed).toBe(true);
       });
-    await Promise.all(operations.map((operation) => fc.assert(holds(operation), { numRuns: draws })));
+    await Promise.all(endingOperations.map((operation) => fc.assert(holds(operation), { numRuns: draws })));
     expect((await service.as().get(`/users/${smuggledUser}`)).status).toBe(404);
     expect((await service.as().get('/livez')).status).toBe(200);
   });
 });
 
 test('the same bytes get the same verdict over a socket and without one', { timeout: 600_000 }, async () => {
-  for (const operation of operations) {
+  for (const operation of endingOperations) {
     const offset = Math.floor(Math.random() * cellShare);
     const cells = cellsOf(operation).filter(
       ({ name }, at) => /^(body|query)/.test(name) && (at + offset) % cellShare === 0,

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import postgres from 'postgres';
 import { expect, test } from 'vitest';
 import { startEmbeddedPostgres } from '../../src/storage/embedded/embedded.ts';
-import { operations } from '../support/contract.ts';
+import { endingOperations } from '../support/contract.ts';
 import { cellsOf, type Request, requestOf } from '../support/hostile/requests.ts';
 import { long, summarize } from '../support/long-run.ts';
 import { startTestService } from '../support/service.ts';
@@ -29,7 +29,7 @@ const takenSomewhere = [
   'AAAAAAAAAAAA',
 ];
 
-const everyParameter = operations.flatMap((operation) =>
+const everyParameter = endingOperations.flatMap((operation) =>
   (operation.parameters ?? [])
     .filter((parameter) => parameter.in === 'query')
     .flatMap(({ name }) =>
@@ -39,7 +39,7 @@ const everyParameter = operations.flatMap((operation) =>
 
 /** The same without a trace: what later ones find is always the same. */
 function tried(request: Request): Request {
-  const takes = operations.find(({ method, path }) => {
+  const takes = endingOperations.find(({ method, path }) => {
     const pattern = new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`);
     return method === request.method && pattern.test(request.target.split('?')[0] as string);
   });
@@ -66,7 +66,7 @@ test('nothing that is sent becomes a part of a statement: there are as many as b
         select query from pg_stat_statements
         where dbid = (select oid from pg_database where datname = current_database())`
       ).map(({ query }) => query);
-    const cells = operations
+    const cells = endingOperations
       .flatMap(cellsOf)
       .filter(({ name }) => metacharacters.test(name) && !/^header|dryRun/.test(name));
     let cases = 0;
@@ -85,7 +85,7 @@ test('nothing that is sent becomes a part of a statement: there are as many as b
       for (const cell of cells) for (const request of fc.sample(cell.requests, times)) await send(request);
     };
     await service.as().post('/users').send({ id: 'subject' }).expect(201);
-    for (const request of [...operations.map((operation) => requestOf(operation)), ...everyParameter])
+    for (const request of [...endingOperations.map((operation) => requestOf(operation)), ...everyParameter])
       if (!request.target.includes('dryRun=false')) await send(request);
     await tryAll(2);
     await statements();

@@ -11,6 +11,11 @@ const { document, ajv } = openContract(
 
 export const operations = operationsOf(document);
 
+/** Those whose answers end: all but streams of events, which are held to their own tests. */
+export const endingOperations = operations.filter(
+  ({ responses }) => !('text/event-stream' in (responses['200']?.content ?? {})),
+);
+
 const [shippedMatrix] = filesWithLayer;
 
 /** A body that is good for each operation that takes one, by its name; it names nobody who is there. */

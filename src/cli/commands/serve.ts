@@ -56,6 +56,7 @@ export async function listen(
     const app = await buildServer(runtime, {
       answers,
       version: readVersion(),
+      corsOrigins: config.corsOrigins,
       requestTimeoutMs: config.requestTimeoutMs,
       batchTimeoutMs: config.batchTimeoutMs,
       logger,

@@ -9,6 +9,7 @@ import { loadUsers } from '../../storage/read-models/user-rows.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import { type Authentication, openAuthentication } from '../authentication.ts';
 import type { Claims } from '../claims.ts';
+import { type Events, openEvents } from '../events.ts';
 import type { KeyUses } from '../key-uses.ts';
 import { openEnrolment } from '../tokens/enrolment.ts';
 import { openJwtVerifier, type TokenProvider } from '../tokens/jwt-verifier.ts';
@@ -26,6 +27,7 @@ import { type FreshnessMode, openViews } from './views.ts';
 export interface Decisions {
   readonly accessCheck: AccessCheck;
   readonly authentication: Authentication;
+  readonly events: Events;
   /** Brings the copy up to date before somebody waits for it; a failure is for the next who asks to find. */
   wake(): void;
 }
@@ -48,6 +50,10 @@ export interface DecisionOptions {
   readonly usualMode: FreshnessMode;
   readonly cacheBytes: number;
   readonly claims: Claims;
+  /** How many streams of events may be open at once. */
+  readonly mostStreams: number;
+  /** Whether notifications of the database arrive. */
+  hears(): boolean;
   /** Whose tokens are accepted. */
   readonly providers: readonly TokenProvider[];
 }
@@ -115,9 +121,23 @@ export function openDecisions(options: DecisionOptions): Decisions {
           claims: options.claims,
         })
       : undefined;
+  const accessCheck = openAccessCheck({ views, lists, counts, noteBatch, usualMode });
+  const events = openEvents({
+    mirror,
+    freshness,
+    accessCheck,
+    leaseMs: options.leaseMs,
+    timeoutMs,
+    mostStreams: options.mostStreams,
+    hears: options.hears,
+  });
+  metrics.gauge('rolecall_event_streams', 'Streams of events that are open', () => events.size);
   return {
     accessCheck: openAccessCheck({ views, lists, counts, noteBatch, usualMode }),
     authentication: openAuthentication(cache, freshness, tokens, options.keyUses, options.wrongKeys),
+    accessCheck,
+    events,
+    authentication: openAuthentication(cache, freshness, tokens, options.keyUses),
     wake: () => void freshness.latest().catch(() => {}),
   };
 }

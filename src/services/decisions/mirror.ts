@@ -21,6 +21,9 @@ export interface Follower {
   forgetEverything(): void;
 }
 
+/** Told that the snapshot was replaced by a later one: by which changes, or with null that nothing known may be kept. */
+export type MoveHearer = (changes: readonly Change[] | null) => void;
+
 /** Changes kept to tell whether something read a moment ago still stands. */
 const mostRemembered = 5_000;
 
@@ -30,6 +33,7 @@ const mostRemembered = 5_000;
  */
 export class Mirror {
   #follower: Follower | undefined;
+  #hearer: MoveHearer | undefined;
   readonly #advance: () => Promise<void>;
   /** The newest revision that anybody waits for. */
   #wanted: Revision | null = null;
@@ -45,6 +49,11 @@ export class Mirror {
 
   follow(follower: Follower): void {
     this.#follower = follower;
+  }
+
+  /** Whoever hears is told at each move, when everything stands as of the new revision. */
+  hear(hearer: MoveHearer): void {
+    this.#hearer = hearer;
   }
 
   /** Undefined until something was read for the first time. */
@@ -88,11 +97,20 @@ export class Mirror {
     );
   }
 
+  /** What happened after a revision up to the present one; null if that is not remembered, or is of another history. */
+  changesSince(revision: Revision): readonly Change[] | null {
+    const present = this.#snapshot?.revision;
+    if (present?.epoch !== revision.epoch || revision.value > present.value) return null;
+    if (revision.value < this.#rememberedFrom) return null;
+    return this.#remembered.filter((change) => change.revision > revision.value);
+  }
+
   #take({ revision, epochs, catalogueValue, settings, changes, catalogue }: Changes): void {
     const present = this.#snapshot;
     const isStale = present?.revision.epoch === revision.epoch && revision.value < present.revision.value;
     if (isStale) return;
-    if (!changes || !present || changes.some(({ kind }) => changesEverything(kind))) {
+    const isWhole = !changes || !present || changes.some(({ kind }) => changesEverything(kind));
+    if (isWhole) {
       this.#follower?.forgetEverything();
       this.#remembered = [];
       this.#rememberedFrom = revision.value;
@@ -103,6 +121,7 @@ export class Mirror {
     const next = catalogue ? new Catalogue(catalogue) : present?.catalogue;
     if (!next) throw new Error('no catalogue came with the first read');
     this.#snapshot = { revision, epochs, catalogueValue, settings, catalogue: next };
+    if (present) this.#hearer?.(isWhole ? null : changes);
   }
 
   #remember(changes: readonly Change[]): void {
