@@ -1,6 +1,7 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { buildServer } from '../../src/http/server.ts';
+import { listenTo, urlOf } from '../support/event-stream.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
 const origin = 'https://app.example.com';
@@ -52,6 +53,13 @@ test('its answers, refusals too, are for it to read, with the headers it needs',
       vary: 'Origin',
     });
   }
+});
+
+test('a stream of events is for it to read, too', async () => {
+  const stream = await listenTo(await urlOf(app), service.adminKey, { headers: { origin } });
+  expect(stream.response.headers.get('access-control-allow-origin')).toBe(origin);
+  expect(await stream.next()).toMatchObject({ event: 'hello' });
+  stream.close();
 });
 
 test.for(['https://evil.example', 'https://app.example.com.evil.example', 'http://app.example.com', 'null'])(

@@ -133,11 +133,9 @@ export function openDecisions(options: DecisionOptions): Decisions {
   });
   metrics.gauge('rolecall_event_streams', 'Streams of events that are open', () => events.size);
   return {
-    accessCheck: openAccessCheck({ views, lists, counts, noteBatch, usualMode }),
-    authentication: openAuthentication(cache, freshness, tokens, options.keyUses, options.wrongKeys),
     accessCheck,
     events,
-    authentication: openAuthentication(cache, freshness, tokens, options.keyUses),
+    authentication: openAuthentication(cache, freshness, tokens, options.keyUses, options.wrongKeys),
     wake: () => void freshness.latest().catch(() => {}),
   };
 }
