@@ -14,6 +14,8 @@ export function openTestRuntime(
     DATABASE_URL: url,
     ROLECALL_JOURNAL_KEY: testJournalKey,
     ROLECALL_REQUEST_TIMEOUT_MS: '20000',
+    // Tests try more wrong keys in a second than anybody should.
+    ROLECALL_WRONG_KEY_LIMIT: '1000000',
     ...variables,
   };
   return openRuntime(loadConfig(['database', 'journalKey'], environment), pino({ level: 'silent' }));
