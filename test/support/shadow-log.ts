@@ -57,7 +57,7 @@ const entryOf: Readonly<Record<string, EntryOf>> = {
 };
 
 /** Entries that are no change of one row. */
-const withoutRow = ['user_erased', 'schema_changed', 'layer_applied', 'layer_removed'];
+const withoutRow = ['user_erased', 'personal_purged', 'schema_changed', 'layer_applied', 'layer_removed'];
 
 export interface Compared {
   /** Rows that were changed. */
