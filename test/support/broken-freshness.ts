@@ -36,8 +36,8 @@ export const brokenFreshness = {
   },
   'a fill that began before an invalidation is kept': {
     file: mirror,
-    replace: '    if (present?.epoch !== revision.epoch ||',
-    by: '    if (revision.value >= 0) return false;\n    if (present?.epoch !== revision.epoch ||',
+    replace: 'revision.value > present.value) return true;',
+    by: 'revision.value > present.value) return true;\n    if (revision.value >= 0) return false;',
   },
   'what the journal names is kept': {
     file: mirror,

@@ -23,8 +23,8 @@ const cache = 'services/decisions/user-cache.ts';
 const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   'a fill that began before an invalidation is kept': {
     file: mirror,
-    replace: '    if (present?.epoch !== revision.epoch ||',
-    by: '    if (revision.value >= 0) return false;\n    if (present?.epoch !== revision.epoch ||',
+    replace: 'revision.value > present.value) return true;',
+    by: 'revision.value > present.value) return true;\n    if (revision.value >= 0) return false;',
   },
   'what the journal names is kept': {
     file: mirror,
