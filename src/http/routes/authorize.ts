@@ -1,12 +1,7 @@
 import type { FastifyReply } from 'fastify';
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { everywhere } from '../../domain/scopes.ts';
-import {
-  type AccessCheck,
-  type Answer,
-  type Authorized,
-  aboutOthers,
-} from '../../services/decisions/access-check.ts';
+import { type AccessCheck, type Answer, aboutOthers } from '../../services/decisions/access-check.ts';
 import type { Past, PastAnswer } from '../../services/decisions/past.ts';
 import { aboutOthersWith } from '../access.ts';
 import { askingOf } from '../call.ts';
@@ -29,19 +24,16 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
       body: authorizeBody,
       response: { 200: authorizeAnswer, ...refusals(409, 413, 415) },
     },
-    handler: (request, reply) => {
+    handler: async (request, reply) => {
       const asking = askingOf(request, request.body);
       const { user = null, permission, scope = everywhere, at } = request.body;
       const question = { user, permission, scope };
-      if (at !== undefined)
-        return past.authorizeAll(asking, at, [question]).then(({ answers, ...then }) => {
-          sendText(reply, `{${answers.map(membersOf)},${momentOf(then)}}`);
-        });
-      const send = ({ answer, revision }: Authorized): void =>
-        void sendText(reply, `{${membersOf(answer)},"revision":"${revision}"}`);
-      const authorized = accessCheck.authorize(asking, question);
-      if (authorized instanceof Promise) return authorized.then(send);
-      send(authorized);
+      if (at !== undefined) {
+        const { answers, ...then } = await past.authorizeAll(asking, at, [question]);
+        return sendText(reply, `{${answers.map(membersOf)},${momentOf(then)}}`);
+      }
+      const { answer, revision } = await accessCheck.authorize(asking, question);
+      return sendText(reply, `{${membersOf(answer)},"revision":"${revision}"}`);
     },
   });
 

@@ -27,11 +27,6 @@ export interface Answer {
   readonly decision: Decision;
 }
 
-export interface Authorized {
-  readonly answer: Answer;
-  readonly revision: string;
-}
-
 export interface UserScopes {
   readonly user: UserId;
   readonly permission: PermissionSlug | null;
@@ -52,7 +47,7 @@ export const aboutOthers = {
  * asked about a user is answered for the user; what is asked about the caller, for the user through this credential.
  */
 export interface AccessCheck {
-  authorize(asking: Asking, question: Question): Authorized | Promise<Authorized>;
+  authorize(asking: Asking, question: Question): Promise<{ answer: Answer; revision: string }>;
   /** All from one view, in the order of the questions. Throws `invalid_input` if they are more than the setting allows. */
   authorizeAll(
     asking: Asking,
@@ -124,16 +119,13 @@ export function openAccessCheck({
   }
 
   return {
-    authorize(asking, question) {
+    async authorize(asking, question) {
       const { caller } = asking;
       const { user, scope } = question;
-      const answerOn = (view: View) => {
-        requireAskingOn(view, caller, user, aboutOthers.ask, scope);
-        const answer = decideOn(view, asking, question);
-        return { answer, revision: formatRevision(view.snapshot.revision) };
-      };
-      const view = views.of(asking, concerned(caller, user));
-      return view instanceof Promise ? view.then(answerOn) : answerOn(view);
+      const view = await views.of(asking, concerned(caller, user));
+      requireAskingOn(view, caller, user, aboutOthers.ask, scope);
+      const answer = decideOn(view, asking, question);
+      return { answer, revision: formatRevision(view.snapshot.revision) };
     },
 
     async authorizeAll(asking, questions) {

@@ -31,10 +31,9 @@ export interface View {
 export interface Views {
   /**
    * A view of some users, each named once, with the caller's credential found to stand on it. Throws `unauthenticated`,
-   * `invalid_revision`, `lost_history`, or `unavailable` when it cannot be known in time. At once if all is known that
-   * must be: a turn through a promise costs as much as the decision.
+   * `invalid_revision`, `lost_history`, or `unavailable` when it cannot be known in time.
    */
-  of(asking: Asking, users: readonly UserId[]): View | Promise<View>;
+  of(asking: Asking, users: readonly UserId[]): Promise<View>;
 }
 
 export interface ViewSources {
@@ -97,13 +96,7 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     }
   }
 
-  return {
-    of(asking, users) {
-      if (!isCurrentEnough(asking)) return read(asking, users);
-      const seen = look(asking, users, []);
-      return 'snapshot' in seen ? seen : read(asking, users);
-    },
-  };
+  return { of: read };
 }
 
 function hasEnded({ expiresAt }: Principal, now: Instant): boolean {
