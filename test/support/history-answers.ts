@@ -6,6 +6,7 @@ import type { Stage } from './history-stage.ts';
 import { shownEdges, shownException, shownGrant, shownTime } from './history-wire.ts';
 import { distinct, type HistoryKey, type HistoryWorld } from './history-world.ts';
 import { referenceDecision, referencePermissions, referenceRoles } from './reference-model.ts';
+import { checkExplanation, checkHolders } from './reviews.ts';
 
 /** The last tag of each answer about permissions, by user and scope, and what it stood for. */
 export type Tags = Map<string, { readonly tag: string; readonly state: object }>;
@@ -31,6 +32,7 @@ export async function checkAnswers(
     checkPermissions(stage, world, head, tags, ask),
     checkScopes(stage, world, head, ask),
     checkKey(stage, world, head, world.keys.at(-1), ask),
+    checkReviews(stage, world, ask),
   ]);
 }
 
@@ -199,6 +201,17 @@ async function checkKey(
     isBeside && throughKey.allowed ? narrowed : decided({ ...about, user }),
   );
   sameInPart(`${who} about ${about.user}`, other, mayAsk ? decided(about) : refusal(403, 'forbidden'));
+}
+
+/** Why, and who else: read for each question, so that they know what is newest whatever is asked for. */
+async function checkReviews(
+  stage: Stage,
+  world: HistoryWorld,
+  { user, permission, scope }: Question,
+): Promise<void> {
+  const about = { user, permission: slugOf(permission), scope };
+  await checkExplanation(stage, world, Date.now(), about);
+  await checkHolders(stage, world, Date.now(), { ...about, limit: 200 });
 }
 
 async function checkHoldings(stage: Stage, world: HistoryWorld, head: string, user: string): Promise<void> {

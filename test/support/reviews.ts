@@ -38,11 +38,15 @@ export async function reviewWorld(stage: Stage, relative: World, asked: readonly
   const world = worldAt(relative, now);
   await storeWorld(stage.sql, world);
   for (const review of asked) {
-    await checkExplanation(stage, world, now, review);
+    const explained = await checkExplanation(stage, world, now, review);
+    for (const { grant } of explained?.paths ?? [])
+      same('why', [grant['reason'], grant['grantedBy']], [`${grant.role} in ${grant.scope}`, 'root']);
     await checkHolders(stage, world, now, review);
     await checkRoleHolders(stage, world, now, review);
   }
 }
+
+type About = Pick<Review, 'user' | 'permission' | 'scope'>;
 
 interface Shown {
   readonly paths: readonly {
@@ -60,13 +64,21 @@ interface Link {
   readonly origins: readonly string[];
 }
 
-async function checkExplanation(stage: Stage, world: World, at: number, review: Review): Promise<void> {
-  const { user, permission, scope } = review;
+/** Why somebody may do something or not: returns what was shown; nothing of somebody who is not there. */
+export async function checkExplanation(
+  stage: Stage,
+  world: World,
+  at: number,
+  about: About,
+): Promise<Shown | undefined> {
+  const { user, permission, scope } = about;
   const url = `/users/${encodeURIComponent(user)}/explain`;
   const answer = await stage.request({ method: 'GET', url, query: { permission, scope } });
   const what = `GET ${url} of ${permission} in "${scope}"`;
-  if (!world.users.has(user))
-    return sameInPart(what, answer, { status: 404, body: { code: 'unknown_user' } });
+  if (!world.users.has(user)) {
+    sameInPart(what, answer, { status: 404, body: { code: 'unknown_user' } });
+    return undefined;
+  }
   const change = expectedChange(world, user, permission, scope, at);
   const nearest = expectedNearest(world, user, permission, scope, at);
   sameInPart(what, answer, {
@@ -82,23 +94,23 @@ async function checkExplanation(stage: Stage, world: World, at: number, review: 
     },
   });
   const body = answer.body as Shown;
-  checkPaths(what, body, world, at, review);
+  checkPaths(what, body, world, at, about);
   const due = expectedExceptions(world, user, permission, scope);
   same(
     `${what}, exceptions`,
     body.exceptions.map((one) => `${one['state']} ${one['effect']} at "${one['scope']}"`).sort(),
     due.map((one) => `${stateOf(one, at)} ${one.effect} at "${one.scope}"`).sort(),
   );
+  return body;
 }
 
-function checkPaths(what: string, body: Shown, world: World, at: number, review: Review): void {
-  const { user, permission, scope } = review;
+function checkPaths(what: string, body: Shown, world: World, at: number, about: About): void {
+  const { user, permission, scope } = about;
   const due = expectedPaths(world, user, permission, scope, at).map((path) => JSON.stringify(path));
   const stepOf = ({ role, origins }: Link) => `${role} (${origins.join(' ')})`;
   const came = body.paths.map(({ state, grant, includes, edge }) => {
     // The edge is of the role that the includes lead to: of the granted one if there are none.
     same(`${what}, the end of a path`, edge.role, includes.at(-1)?.role ?? grant.role);
-    same(`${what}, why`, [grant['reason'], grant['grantedBy']], [`${grant.role} in ${grant.scope}`, 'root']);
     const links = includes.map(stepOf);
     const edgeStep = stepOf(edge);
     return JSON.stringify({
@@ -121,15 +133,20 @@ function checkPaths(what: string, body: Shown, world: World, at: number, review:
   same(`${what}, order of paths`, ranks, ranks.toSorted());
 }
 
-async function checkHolders(stage: Stage, world: World, at: number, review: Review): Promise<void> {
-  const { permission, scope } = review;
+/** Who may do something somewhere, and through what. */
+export async function checkHolders(
+  stage: Stage,
+  world: World,
+  at: number,
+  { permission, scope, limit }: Omit<Review, 'user' | 'role'>,
+): Promise<void> {
   const url = `/permissions/${permission}/users`;
-  const what = `GET ${url} in "${scope}", ${review.limit} at a time`;
+  const what = `GET ${url} in "${scope}", ${limit} at a time`;
   if (world.permissions.get(permission) !== 'registered') {
     const answer = await stage.request({ method: 'GET', url, query: { scope } });
     return sameInPart(what, answer, { status: 404, body: { code: 'unknown_permission' } });
   }
-  const found = await walk<{ user: string; via: readonly Held[] }>(stage, url, { scope }, review.limit);
+  const found = await walk<{ user: string; via: readonly Held[] }>(stage, url, { scope }, limit);
   same(
     what,
     found.map(({ user, via }) => ({
