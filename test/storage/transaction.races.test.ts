@@ -16,6 +16,7 @@ import {
 import { insertUser } from '../../src/storage/users.ts';
 import { startChaosProxy } from '../support/chaos-proxy.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import { long, summarize } from '../support/long-run.ts';
 import { testJournalKey } from '../support/runtime.ts';
 
 let database: TestDatabase;
@@ -151,23 +152,28 @@ describe('writers at once', () => {
     await work;
   });
 
-  test('on the same rows in any order never deadlock, so none is made twice (F-12)', async () => {
+  test('on the same rows in any order never deadlock, so none is made twice (F-12)', {
+    timeout: 600_000,
+  }, async () => {
+    const rounds = long ? 157 : 1;
     const ids = Array.from({ length: 12 }, (_, n) => `user-${n}`);
     await transactions.write(context(), async (handle) => {
       for (const id of ids) await make(handle, id);
     });
     let attempts = 0;
     await Promise.all(
-      Array.from({ length: 64 }, () =>
-        transactions.write(context(), async (handle) => {
-          attempts += 1;
-          for (const id of [...ids].sort(() => Math.random() - 0.5).slice(0, 4))
-            await handle.sql`update rolecall.users set active = not active where id = ${id}`;
-          handle.record({ kind: 'user_updated' });
-        }),
-      ),
+      Array.from({ length: 64 }, async () => {
+        for (let round = 0; round < rounds; round += 1)
+          await transactions.write(context(), async (handle) => {
+            attempts += 1;
+            for (const id of [...ids].sort(() => Math.random() - 0.5).slice(0, 4))
+              await handle.sql`update rolecall.users set active = not active where id = ${id}`;
+            handle.record({ kind: 'user_updated' });
+          });
+      }),
     );
-    expect(attempts).toBe(64);
+    summarize('F-12', { writes: 64 * rounds, 'made again': attempts - 64 * rounds });
+    expect(attempts).toBe(64 * rounds);
   });
 
   test('with one Idempotency-Key have one effect and one answer (D-08)', async () => {
@@ -444,12 +450,15 @@ describe('a write whose connection is lost', () => {
     });
   });
 
-  test('while it commits has an unknown outcome, and asking again with the key gives the first answer (F-14)', async () => {
+  test('while it commits has an unknown outcome, and asking again with the key gives the first answer (F-14)', {
+    timeout: 600_000,
+  }, async () => {
+    const rounds = long ? 1_000 : 20;
     const proxy = await startChaosProxy(database.url);
     undo.push(() => proxy.close());
     const service = open({ url: proxy.url, poolSize: 2 });
     const before = await traces();
-    for (let round = 1; round <= 20; round += 1) {
+    for (let round = 1; round <= rounds; round += 1) {
       const again = () => context({ idempotency: keyOf(`key-${round}`) });
       const cut = proxy.cutBefore('C', 'COMMIT');
       const writing = service.write(again(), (handle) => make(handle, `user-${round}`));
@@ -462,7 +471,8 @@ describe('a write whose connection is lost', () => {
       expect(numberOf(answer.revision)).toBe(before.revision + round);
       expect(await traces()).toEqual(stands);
     }
-    expect(await traces()).toMatchObject({ entries: before.entries + 20 });
+    summarize('F-14', { cut: rounds, 'done twice or not at all': 0 });
+    expect(await traces()).toMatchObject({ entries: before.entries + rounds });
   });
 
   test('before it commits is made again without the caller knowing', async () => {
