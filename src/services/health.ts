@@ -18,13 +18,22 @@ export interface Readiness {
 export interface Health {
   /** Never rejects: what is wrong is the answer. */
   readiness(deadline: Deadline): Promise<Readiness>;
+  /** The process is about to stop: from now on it is not ready, so that a balancer sends its requests elsewhere. */
+  leave(): void;
 }
 
 const mostNamed = 5;
 
 export function openHealth(database: Database, steps: readonly Step[], journalKey: string): Health {
+  let isLeaving = false;
   return {
+    leave() {
+      isLeaving = true;
+    },
+
     async readiness(deadline) {
+      if (isLeaving)
+        return { ready: false, problems: [{ problem: 'the process is stopping', command: null }] };
       try {
         const problem = await database.run(deadline, async (sql) => {
           // Steps of a newer release change nothing here: what this one needs is looked for by name.

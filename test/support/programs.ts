@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { Breakage } from './broken-build.ts';
 import { projectRoot } from './build.ts';
 import type { Ways } from './steps.ts';
 
@@ -12,6 +13,8 @@ export interface Programs {
   withSteps(steps: Readonly<Record<string, Ways>>): Promise<string>;
   /** A folder with the program and the steps of another folder. */
   withFolder(drizzle: string): Promise<string>;
+  /** A folder with the program without one rule: a line that reads the same when it is compiled. */
+  broken(breakage: Breakage): Promise<string>;
   remove(): Promise<void>;
 }
 
@@ -34,6 +37,14 @@ export async function openPrograms(): Promise<Programs> {
 
   return {
     withFolder,
+    async broken({ file, replace, by }) {
+      const folder = await withFolder(join(projectRoot, 'drizzle'));
+      const path = join(folder, 'dist', file.replace(/\.ts$/, '.js'));
+      const text = await readFile(path, 'utf8');
+      if (text.split(replace).length !== 2) throw new Error(`not once in ${file}:\n${replace}`);
+      await writeFile(path, text.replace(replace, by));
+      return folder;
+    },
     async withSteps(steps) {
       const folder = await withFolder(join(projectRoot, 'drizzle'));
       for (const [name, [up, down]] of Object.entries(steps)) {

@@ -1,12 +1,12 @@
 import cluster from 'node:cluster';
 import { type Command, CommanderError } from 'commander';
-import type { FastifyInstance } from 'fastify';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { buildServer } from '../../http/server.ts';
 import { logStopping } from '../../observability/events.ts';
 import { createLogger, type Logger } from '../../observability/logger.ts';
 import { openRuntime, type Runtime } from '../../runtime.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { stopGracefully } from '../graceful-stop.ts';
 import { readVersion } from '../release.ts';
 import { runWorkers } from '../workers.ts';
 
@@ -37,13 +37,9 @@ export function addServe(program: Command): void {
 
 export interface ListeningService {
   readonly url: string;
-  /** Takes no more connections, finishes open requests, and hangs up. */
+  /** Says that it is not ready, answers whoever still asks, and hangs up. */
   close(signal: NodeJS.Signals): Promise<void>;
 }
-
-/** Open requests end by their own deadline; whatever is still there after this is cut. */
-const longestDrainMs = 8_000;
-const sweepMs = 50;
 
 export async function listen(
   config: Config<['database', 'journalKey']>,
@@ -70,18 +66,10 @@ export async function listen(
     url: main.url,
     close: async (signal) => {
       logStopping(logger, signal);
-      await Promise.all(opened.map(({ app }) => drain(app)));
+      runtime.health.leave();
+      await Promise.all(opened.map(({ app }) => stopGracefully(app)));
     },
   };
-}
-
-async function drain(app: FastifyInstance): Promise<void> {
-  const cut = setTimeout(() => app.server.closeAllConnections(), longestDrainMs);
-  // A connection kept alive by its client becomes idle when its last answer is out, and nobody else closes it then.
-  const sweep = setInterval(() => app.server.closeIdleConnections(), sweepMs);
-  await app.close();
-  clearTimeout(cut);
-  clearInterval(sweep);
 }
 
 /** Resolves on the first SIGTERM or SIGINT. A second one ends the process at once. */
