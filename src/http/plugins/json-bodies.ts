@@ -21,6 +21,7 @@ export function addJsonBodies(app: FastifyInstance): void {
 
 /** Throws `unsupported_media_type`: what is not plain UTF-8 is read differently by whoever stands in between. */
 function refuseOtherEncodings({ headers }: FastifyRequest): void {
+  if (headers['content-type'] === 'application/json' && headers['content-encoding'] === undefined) return;
   const charset = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(headers['content-type'] ?? '')?.[1];
   const isPacked = !/^(identity)?$/i.test(headers['content-encoding'] ?? '');
   if (isPacked || !/^(utf-8)?$/i.test(charset ?? ''))

@@ -16,7 +16,7 @@ export function addLimits(app: FastifyInstance, { limits }: { limits: Limits }):
       const stay = limits.enter();
       stateOf(request).stay = stay;
       // Also told of answers that nobody waited for, which no hook is.
-      reply.raw.once('close', () => stay.leave());
+      reply.raw.on('close', () => stay.leave());
       done();
     });
   });

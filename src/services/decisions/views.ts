@@ -6,6 +6,7 @@ import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
 import { notValid } from '../refusals.ts';
 import type { Freshness } from './freshness.ts';
 import type { Mirror, Snapshot } from './mirror.ts';
+import { shareReads } from './shared-read.ts';
 import type { CachedUser, Filled, UserCache } from './user-cache.ts';
 
 /** `latest` knows everything committed before the question came; `lease` may be older by as much as the lease. */
@@ -42,6 +43,12 @@ export interface ViewSources {
   readonly freshness: Freshness;
   readonly usualMode: FreshnessMode;
 }
+
+/**
+ * Those who come in one turn are answered in one go: each answer alone would wake the core of whoever reads it, which
+ * costs more than the answer. What is asked for as `latest` has waited for its read in the same way.
+ */
+const together = shareReads(async () => {});
 
 export function openViews({ mirror, cache, freshness, usualMode }: ViewSources): Views {
   function isCurrentEnough({ freshness: mode = usualMode, atLeast }: Asking): boolean {
@@ -81,6 +88,7 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
   }
 
   async function read(asking: Asking, users: readonly UserId[]): Promise<View> {
+    if ((asking.freshness ?? usualMode) === 'lease') await together();
     if (!isCurrentEnough(asking)) {
       await freshness.latest();
       if (asking.atLeast !== null) requireReached(mirror, asking.atLeast);
