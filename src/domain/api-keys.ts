@@ -25,7 +25,8 @@ export function parseApiKey(text: string): ParsedApiKey | undefined {
 
 /** What is stored of a secret. It has 256 random bits, so a fast hash is enough. */
 export function hashSecret(secret: string): Buffer {
-  return hash('sha256', secret, 'buffer');
+  // By way of a string, which costs half of what a digest handed over as a buffer does.
+  return Buffer.from(hash('sha256', secret, 'binary'), 'binary');
 }
 
 const nobodysHash = Buffer.alloc(32);

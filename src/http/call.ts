@@ -13,7 +13,7 @@ export const stateName = 'rolecall';
 
 export interface RequestState {
   /** By when the answer is due, on the process's monotonic clock. */
-  readonly deadline: number;
+  deadline: number;
   principal?: Principal;
   /** While it counts among those under way. */
   stay?: Stay;

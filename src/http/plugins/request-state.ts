@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { dueIn } from '../../services/call.ts';
-import { type RequestState, stateName } from '../call.ts';
+import { type RequestState, stateName, stateOf } from '../call.ts';
+import { atRoute } from '../route-hooks.ts';
 
 /**
  * Gives every request its deadline, that of a route that says it takes batches its own, and every answer the id under which
@@ -13,12 +14,19 @@ export function addRequestState(
 ): void {
   app.decorateRequest(stateName);
   app.addHook('onRequest', (request, reply, done) => {
-    const { takesBatches = false } = (request.routeOptions.config ?? {}) as { takesBatches?: true };
-    const state: RequestState = { deadline: dueIn(takesBatches ? batchTimeoutMs : requestTimeoutMs) };
+    const state: RequestState = { deadline: dueIn(requestTimeoutMs) };
     request.setDecorator(stateName, state);
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     done();
+  });
+  app.addHook('onRoute', (route) => {
+    const { takesBatches = false } = (route.config ?? {}) as { takesBatches?: true };
+    if (!takesBatches) return;
+    atRoute(route, 'onRequest', (request, _reply, done) => {
+      stateOf(request).deadline = dueIn(batchTimeoutMs);
+      done();
+    });
   });
 }
 
