@@ -43,7 +43,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
       const { user } = request.params;
       const { scope, at } = request.query;
       if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, user, scope));
-      return sendPage(request, reply, await accessCheck.permissionsOf(asking, user, scope));
+      sendPage(request, reply, await accessCheck.permissionsOf(asking, user, scope));
     },
   });
 
@@ -63,7 +63,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
       const { userId } = asking.caller;
       const { scope, at } = request.query;
       if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, userId, scope));
-      return sendPage(request, reply, await accessCheck.permissionsOf(asking, null, scope));
+      sendPage(request, reply, await accessCheck.permissionsOf(asking, null, scope));
     },
   });
 
@@ -131,24 +131,25 @@ function sendPage(
   request: FastifyRequest,
   reply: FastifyReply,
   { permissions, revision }: { permissions: UserPermissions; revision: string },
-): FastifyReply {
+): void {
   const { tag, text } = pageOf(permissions);
   reply
     .header('etag', tag)
     .header('rolecall-revision', revision)
     .header('cache-control', 'private, no-cache');
-  if (knows(request.headers['if-none-match'], tag)) return reply.code(304).send();
-  return reply.type(jsonType).send(`${text},"revision":"${revision}"}`);
+  // Nothing is given back: a reply can be awaited, and whoever returns one from a promise has it awaited.
+  if (knows(request.headers['if-none-match'], tag)) reply.code(304).send();
+  else reply.type(jsonType).send(`${text},"revision":"${revision}"}`);
 }
 
 /** What was so once stays so, but for names that are erased: asked for seldom, it has no tag. */
 function sendPast(
   reply: FastifyReply,
   { permissions, revision, at }: PastAnswer & { permissions: UserPermissions },
-): FastifyReply {
+): void {
   const then = { revision, at: new Date(at).toISOString() };
   reply.header('rolecall-revision', revision).header('cache-control', 'private, no-cache');
-  return reply.type(jsonType).send(JSON.stringify({ ...permissionsState.parse(permissions), ...then }));
+  reply.type(jsonType).send(JSON.stringify({ ...permissionsState.parse(permissions), ...then }));
 }
 
 /** Weak comparison of a tag with those of an `If-None-Match` header. */
