@@ -34,6 +34,8 @@ export interface LockedRevision {
  */
 export async function lockRevision(sql: Sql, deadline?: Deadline): Promise<LockedRevision> {
   const limit = deadline === undefined ? null : String(millisecondsUntil(deadline));
+  // Sent at once: what is sent behind a savepoint ends with it, the lock too, and of the limit only the setting, so that it
+  // would end whatever transaction the session is in by then.
   const [row] = await sql<(Omit<LockedRevision, 'value'> & { value: string })[]>`
     with locked as materialized (select value, epoch, journal_head, time from rolecall.revision for update)
     select value, epoch, journal_head as "journalHead",
@@ -42,7 +44,7 @@ export async function lockRevision(sql: Sql, deadline?: Deadline): Promise<Locke
       (select incarnation from rolecall.epochs where id = epoch) = ${incarnation(sql)} as "isSameIncarnation",
       case when ${limit}::text is not null and current_setting('server_version_num')::int >= 170000
         then set_config('transaction_timeout', ${limit}, true) end as limit
-    from locked`;
+    from locked`.execute();
   if (!row) throw new Error('the table rolecall.revision has lost its row');
   return { ...row, value: Number(row.value) };
 }

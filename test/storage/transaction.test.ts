@@ -173,6 +173,21 @@ describe('a write', () => {
     await expect(dry).rejects.toMatchObject({ code: 'user_exists' });
   });
 
+  test('that is only tried out leaves its time limit to nobody who writes after it', async () => {
+    const session = async (ms: number) => {
+      const work = async ({ sql }: WriteHandle) => {
+        const [row] = await sql<[{ pid: number }]>`select pg_backend_pid() as pid`;
+        await sleep(ms);
+        return row.pid;
+      };
+      return (await transactions.write(context(), work)).value;
+    };
+    const before = await session(0);
+    const dry = context({ dryRun: true, deadline: deadlineIn(1_000) });
+    await transactions.write(dry, (handle) => make(handle, 'ada'));
+    expect(await session(1_500)).toBe(before);
+  });
+
   test('wakes listeners after it is committed, with a text that does not grow with it (F-21)', async () => {
     const listener = postgres(database.url, { max: 1 });
     const heard: { text: string; seen: number }[] = [];
