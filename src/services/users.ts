@@ -13,7 +13,6 @@ import type { Transactions, WriteHandle, Written } from '../storage/transaction.
 import {
   deleteUser,
   findUser,
-  holdsIn,
   insertUser,
   listUsers,
   type UserFilter,
@@ -120,9 +119,8 @@ export function openUsers(transactions: Transactions, cursors: Cursors, claims: 
 
     get: (call, id) =>
       transactions.read(call.deadline, async (handle) => {
-        const user = await requireUser(handle, id);
-        const isSeen = isUnlimited(call.sight) || (await holdsIn(handle, user.pk, call.sight));
-        if (!isSeen) throw unknownUser();
+        const user = await findUser(handle, id, isUnlimited(call.sight) ? undefined : call.sight);
+        if (!user) throw unknownUser();
         return withIdentities(handle, user);
       }),
 

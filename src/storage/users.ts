@@ -18,15 +18,6 @@ export interface UserFilter {
   readonly holdingIn?: Sight | undefined;
 }
 
-/** Whether a user has a grant or an exception there. */
-export async function holdsIn({ db }: ReadHandle, pk: number, sight: Sight): Promise<boolean> {
-  const rows = await db
-    .select({ pk: users.pk })
-    .from(users)
-    .where(and(eq(users.pk, pk), isHolding(sight)));
-  return rows.length > 0;
-}
-
 function isHolding(sight: Sight) {
   const held = (table: typeof userRoles | typeof userPermissions) =>
     exists(
@@ -38,8 +29,16 @@ function isHolding(sight: Sight) {
   return or(held(userRoles), held(userPermissions));
 }
 
-export async function findUser({ db }: ReadHandle, id: UserId): Promise<UserRow | undefined> {
-  const [row] = await db.select().from(users).where(eq(users.id, id));
+/** With `holdingIn` only who has a grant or an exception there: who has not costs what nobody costs. */
+export async function findUser(
+  { db }: ReadHandle,
+  id: UserId,
+  holdingIn?: Sight,
+): Promise<UserRow | undefined> {
+  const [row] = await db
+    .select()
+    .from(users)
+    .where(and(eq(users.id, id), holdingIn && isHolding(holdingIn)));
   return row as UserRow | undefined;
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { hashSecret, secretMatches } from '../../src/domain/api-keys.ts';
 import { long, summarize } from '../support/long-run.ts';
+import { spreadsOf, welch } from '../support/timing.ts';
 
 /** What is compared, what is stored; undefined where nobody has such an id. */
 type Compare = (secret: string, stored: Buffer | undefined) => boolean;
@@ -10,12 +11,13 @@ const stored = hashSecret(right);
 /** The same letters in one piece: V8 keeps what was put together or cut out in a form that takes longer to hash. */
 const flat = (text: string) => Buffer.from(text).toString('latin1');
 
-const classes: Readonly<Record<string, readonly [string, Buffer | undefined]>> = {
+const classes = {
   'unknown id': [flat(right), undefined],
   'wrong first byte': [flat(`k${right.slice(1)}`), stored],
   'wrong last byte': [flat(`${right.slice(0, -1)}!`), stored],
-};
-const names = Object.keys(classes);
+} satisfies Readonly<Record<string, readonly [string, Buffer | undefined]>>;
+type Class = keyof typeof classes;
+const names = Object.keys(classes) as Class[];
 
 interface Timing {
   /** Welch's t between secrets that are wrong at their beginning and at their end. */
@@ -26,39 +28,24 @@ interface Timing {
 
 /** Calls in random order; the slowest tenth, which others cause, left out. */
 function timingOf(compare: Compare, calls: number): Timing {
-  const nanoseconds = new Map<string, number[]>(names.map((name) => [name, []]));
+  const nanoseconds: Record<Class, number[]> = {
+    'unknown id': [],
+    'wrong first byte': [],
+    'wrong last byte': [],
+  };
   let matched = 0;
   for (let call = 0; call < calls; call += 1) {
-    const name = names[Math.floor(Math.random() * names.length)] as string;
-    const [secret, against] = classes[name] as (typeof classes)[string];
+    const name = names[Math.floor(Math.random() * names.length)] as Class;
+    const [secret, against] = classes[name] as readonly [string, Buffer | undefined];
     const start = process.hrtime.bigint();
     matched += Number(compare(secret, against));
-    nanoseconds.get(name)?.push(Number(process.hrtime.bigint() - start));
+    nanoseconds[name].push(Number(process.hrtime.bigint() - start));
   }
   expect(matched).toBe(0);
-  const all = [...nanoseconds.values()].flat().sort((a, b) => a - b);
-  const crop = all[Math.floor(all.length * 0.9)] as number;
-  const [unknown, first, last] = [...nanoseconds.values()].map((values) =>
-    spreadOf(values.filter((value) => value <= crop)),
-  ) as [Spread, Spread, Spread];
-  return { t: welch(first, last), unknown: Math.abs(unknown.mean / ((first.mean + last.mean) / 2) - 1) };
-}
-
-interface Spread {
-  readonly mean: number;
-  readonly variance: number;
-  readonly count: number;
-}
-
-function spreadOf(values: readonly number[]): Spread {
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (values.length - 1);
-  return { mean, variance, count: values.length };
-}
-
-function welch(one: Spread, other: Spread): number {
-  const error = Math.sqrt(one.variance / one.count + other.variance / other.count);
-  return Math.abs(one.mean - other.mean) / error;
+  const spreads = spreadsOf(nanoseconds);
+  const [first, last] = [spreads['wrong first byte'], spreads['wrong last byte']];
+  const unknown = Math.abs(spreads['unknown id'].mean / ((first.mean + last.mean) / 2) - 1);
+  return { t: welch(first, last), unknown };
 }
 
 const leaving: Compare = (secret, against) => against !== undefined && hashSecret(secret).equals(against);
