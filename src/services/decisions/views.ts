@@ -44,13 +44,11 @@ export interface ViewSources {
   readonly usualMode: FreshnessMode;
 }
 
-/**
- * Those who come in one turn are answered in one go: each answer alone would wake the core of whoever reads it, which
- * costs more than the answer. What is asked for as `latest` has waited for its read in the same way.
- */
-const together = shareReads(async () => {});
-
 export function openViews({ mirror, cache, freshness, usualMode }: ViewSources): Views {
+  // Those who come in one turn are answered in one go: each answer alone would wake the core of whoever reads it, which
+  // costs more than the answer. What is asked for as `latest` waits for its read in the same way.
+  const together = shareReads(async () => {});
+
   function isCurrentEnough({ freshness: mode = usualMode, atLeast }: Asking): boolean {
     if (mode !== 'lease' || !freshness.isWithinLease()) return false;
     const { snapshot } = mirror;
