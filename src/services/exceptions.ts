@@ -12,20 +12,17 @@ import {
 } from '../storage/exceptions.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
-import { effectiveChange } from './decisions/effective-change.ts';
+import { type EffectiveChange, effectiveChange } from './decisions/effective-change.ts';
 import { readPower, requireAdministrator, requirePower } from './guard.ts';
 import { requirePermission, requireUser } from './lookups.ts';
 
 export type { ExceptionRow, ExceptionTerms };
 
 /** What a change of one exception did to its user, in the exception's scope. */
-export interface ExceptionOutcome {
+export interface ExceptionOutcome extends EffectiveChange {
   readonly user: UserId;
   readonly created: boolean;
   readonly exception: ExceptionRow | null;
-  readonly permissions: readonly PermissionSlug[];
-  readonly gained: readonly PermissionSlug[];
-  readonly lost: readonly PermissionSlug[];
 }
 
 export interface Exceptions {

@@ -1,12 +1,12 @@
 import { RolecallError } from '../domain/errors.ts';
 import { exchanged, sameTerms, type Terms } from '../domain/grants.ts';
-import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { millisecondsUntil } from '../storage/deadline.ts';
 import { allowMilliseconds } from '../storage/grant-batches.ts';
 import type { GrantRow } from '../storage/grants.ts';
 import type { Transactions, Written } from '../storage/transaction.ts';
 import { type Call, writeContextOf } from './call.ts';
-import { effectiveChange } from './decisions/effective-change.ts';
+import { type EffectiveChange, effectiveChange } from './decisions/effective-change.ts';
 import { type ChangeOutcome, changeGrants, type GrantChange } from './grant-changes.ts';
 import { grantsWithin, versionOf } from './grants.ts';
 import { readPower, requirePower } from './guard.ts';
@@ -21,14 +21,11 @@ export interface WantedGrant extends Terms {
 }
 
 /** What replacing a user's grants did to them, in the scope at which it was done. */
-export interface ReplacedGrants {
+export interface ReplacedGrants extends EffectiveChange {
   readonly user: UserId;
   /** Those at the scope and below, of every origin. */
   readonly grants: readonly GrantRow[];
   readonly version: string;
-  readonly permissions: readonly PermissionSlug[];
-  readonly gained: readonly PermissionSlug[];
-  readonly lost: readonly PermissionSlug[];
 }
 
 export interface GrantBatches {

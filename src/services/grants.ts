@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { exchanged, type Grant, reasonOf, sameTerms, type Terms } from '../domain/grants.ts';
-import type { PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
 import { administratorRole } from '../domain/matrix/builtin.ts';
 import { covers, scopesCovering } from '../domain/scopes.ts';
@@ -18,20 +18,17 @@ import {
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { type Call, granterNameOf, granterOf, writeContextOf } from './call.ts';
-import { effectiveChange } from './decisions/effective-change.ts';
+import { type EffectiveChange, effectiveChange } from './decisions/effective-change.ts';
 import { readPower, requireAdministrator, requirePower } from './guard.ts';
 import { requireRole, requireUser } from './lookups.ts';
 
 export type { GrantRow };
 
 /** What a change of one grant did to its user, in the grant's scope. */
-export interface GrantOutcome {
+export interface GrantOutcome extends EffectiveChange {
   readonly user: UserId;
   readonly created: boolean;
   readonly grant: Omit<GrantRow, 'pk'> | null;
-  readonly permissions: readonly PermissionSlug[];
-  readonly gained: readonly PermissionSlug[];
-  readonly lost: readonly PermissionSlug[];
 }
 
 export interface Grants {

@@ -129,8 +129,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'a grant is said to give what was held before': {
     file: 'services/decisions/effective-change.ts',
-    replace: 'gained: without(permissions, before)',
-    by: 'gained: permissions',
+    replace: 'changeBetween(listOf(present), permissions)',
+    by: 'changeBetween([], permissions)',
   },
   'DELETE of an edge leaves no tombstone': {
     file: 'domain/origins.ts',

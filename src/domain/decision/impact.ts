@@ -5,11 +5,15 @@ import type { Catalogue } from './catalogue.ts';
 import { effectiveAccess } from './effective-access.ts';
 import { compileAccess, type UserAccess } from './user-access.ts';
 
-/** What one user may do in a scope that they could not do before, and the other way round. */
-export interface ScopeImpact {
-  readonly scope: Scope;
+/** What somebody may do that they could not do before, and the other way round; slugs sorted. */
+export interface AccessChange {
   readonly gained: readonly PermissionSlug[];
   readonly lost: readonly PermissionSlug[];
+}
+
+/** The same of one scope. */
+export interface ScopeImpact extends AccessChange {
+  readonly scope: Scope;
 }
 
 export interface UserImpact {
@@ -26,34 +30,45 @@ export interface Impact {
   readonly usersLeftOut: number;
 }
 
-/** One user's access as it was or would be; undefined when they are not there. */
+/** One user's access as it was or would be at an instant; undefined when they are not there. */
 export interface Side {
   readonly catalogue: Catalogue;
   readonly access: UserAccess | undefined;
+  readonly at: Instant;
+}
+
+/** How two sorted lists of what somebody may do differ. */
+export function changeBetween(
+  before: readonly PermissionSlug[],
+  after: readonly PermissionSlug[],
+): AccessChange {
+  const [had, has] = [new Set(before), new Set(after)];
+  return {
+    gained: after.filter((slug) => !had.has(slug)),
+    lost: before.filter((slug) => !has.has(slug)),
+  };
 }
 
 /**
  * What differs at each scope at which the user has something, and everywhere: between those scopes nothing is otherwise
  * than at the nearest one above.
  */
-export function impactOn(before: Side, after: Side, at: Instant): readonly ScopeImpact[] {
+export function impactOn(before: Side, after: Side): readonly ScopeImpact[] {
   const held = [before, after].flatMap(({ access }) => [
     ...(access?.grants ?? []),
     ...(access?.exceptions ?? []),
   ]);
   const scopes = [...new Set([everywhere, ...held.map(({ scope }) => scope)])].sort();
-  const [had, has] = [listsOf(before, at), listsOf(after, at)];
+  const [had, has] = [listsOf(before), listsOf(after)];
   return scopes.flatMap((scope) => {
-    const [old, now] = [had(scope), has(scope)];
-    const gained = [...now].filter((slug) => !old.has(slug));
-    const lost = [...old].filter((slug) => !now.has(slug));
-    return gained.length + lost.length > 0 ? [{ scope, gained, lost }] : [];
+    const change = changeBetween(had(scope), has(scope));
+    return change.gained.length + change.lost.length > 0 ? [{ scope, ...change }] : [];
   });
 }
 
-function listsOf({ catalogue, access }: Side, at: Instant): (scope: Scope) => ReadonlySet<PermissionSlug> {
+function listsOf({ catalogue, access, at }: Side): (scope: Scope) => readonly PermissionSlug[] {
   const compiled = access && compileAccess(catalogue, access, at);
-  return (scope) => new Set(compiled ? effectiveAccess(compiled, scope).permissions : []);
+  return (scope) => (compiled ? effectiveAccess(compiled, scope).permissions : []);
 }
 
 const mostUsers = 100;

@@ -1,13 +1,13 @@
 import { effectiveAccess } from '../../domain/decision/effective-access.ts';
+import { type AccessChange, changeBetween } from '../../domain/decision/impact.ts';
 import { compileAccess, type UserAccess } from '../../domain/decision/user-access.ts';
 import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { Facts } from '../../storage/read-models/facts.ts';
 
 /** What a change of one user's access does in a scope. */
-export interface EffectiveChange {
+export interface EffectiveChange extends AccessChange {
+  /** What they may do there now. */
   readonly permissions: readonly PermissionSlug[];
-  readonly gained: readonly PermissionSlug[];
-  readonly lost: readonly PermissionSlug[];
 }
 
 /**
@@ -23,15 +23,6 @@ export function effectiveChange(
   const listOf = (access: UserAccess) =>
     effectiveAccess(compileAccess(catalogue, access, now), scope).permissions;
   const present = users.get(user) ?? { active: false, grants: [], exceptions: [] };
-  const before = listOf(present);
   const permissions = listOf(change(present));
-  return { permissions, gained: without(permissions, before), lost: without(before, permissions) };
-}
-
-function without(
-  permissions: readonly PermissionSlug[],
-  others: readonly PermissionSlug[],
-): readonly PermissionSlug[] {
-  const known = new Set(others);
-  return permissions.filter((permission) => !known.has(permission));
+  return { permissions, ...changeBetween(listOf(present), permissions) };
 }

@@ -1,28 +1,19 @@
-import { effectiveAccess } from '../../domain/decision/effective-access.ts';
-import { compileAccess } from '../../domain/decision/user-access.ts';
+import { impactOn, type ScopeImpact } from '../../domain/decision/impact.ts';
 import { RolecallError } from '../../domain/errors.ts';
-import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
+import type { UserId } from '../../domain/ids.ts';
 import type { AskedMoment } from '../../domain/moments.ts';
 import { formatRevision } from '../../domain/revisions.ts';
-import type { PastUser } from '../../storage/read-models/history.ts';
 import { readNow } from '../../storage/read-models/history-moments.ts';
 import { type JournalRow, journalRowsBefore } from '../../storage/read-models/journal-rows.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import type { Call } from '../call.ts';
 import type { Past, PastAnswer, Then } from './past.ts';
 
-/** What came and what went between two moments in one scope, of what a user may do there. */
-export interface ScopeDiff {
-  readonly scope: Scope;
-  readonly gained: readonly PermissionSlug[];
-  readonly lost: readonly PermissionSlug[];
-}
-
 export interface AccessDiff {
   readonly from: PastAnswer;
   readonly to: PastAnswer;
   /** Of every scope at which the user had anything at one of the moments, those in which something is other. */
-  readonly scopes: readonly ScopeDiff[];
+  readonly scopes: readonly ScopeImpact[];
   /** The entries about the user in between, newest first, no more than so many. */
   readonly changes: readonly JournalRow[];
 }
@@ -55,9 +46,7 @@ export function openPastDiff(transactions: Transactions, past: Past): PastDiff {
         return {
           from: answerOf(before),
           to: answerOf(after),
-          scopes: scopesOf(was, is)
-            .map((scope) => diffIn(scope, listIn(before, was, scope), listIn(after, is, scope)))
-            .filter(({ gained, lost }) => gained.length + lost.length > 0),
+          scopes: impactOn({ ...before, access: was?.access }, { ...after, access: is?.access }),
           changes: await journalRowsBefore(
             handle.sql,
             { key: 'user_pk', pks },
@@ -72,30 +61,4 @@ export function openPastDiff(transactions: Transactions, past: Past): PastDiff {
 
 function answerOf({ revision, at }: Then): PastAnswer {
   return { revision: formatRevision(revision), at };
-}
-
-function scopesOf(...users: readonly (PastUser | undefined)[]): readonly Scope[] {
-  const held = users.flatMap((user) => (user ? [...user.access.grants, ...user.access.exceptions] : []));
-  return [...new Set(held.map(({ scope }) => scope))].sort();
-}
-
-function listIn(
-  { catalogue, at }: Then,
-  user: PastUser | undefined,
-  scope: Scope,
-): readonly PermissionSlug[] {
-  return user ? effectiveAccess(compileAccess(catalogue, user.access, at), scope).permissions : [];
-}
-
-function diffIn(
-  scope: Scope,
-  before: readonly PermissionSlug[],
-  after: readonly PermissionSlug[],
-): ScopeDiff {
-  const [was, is] = [new Set(before), new Set(after)];
-  return {
-    scope,
-    gained: after.filter((slug) => !was.has(slug)),
-    lost: before.filter((slug) => !is.has(slug)),
-  };
 }

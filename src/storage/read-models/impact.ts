@@ -36,7 +36,10 @@ export async function impactOf(
   const compare = (id: UserId, had: UserAccess | undefined, has: UserAccess | undefined, at: Instant) =>
     count.add(
       id,
-      impactOn({ catalogue: before.catalogue, access: had }, { catalogue: after.catalogue, access: has }, at),
+      impactOn(
+        { catalogue: before.catalogue, access: had, at },
+        { catalogue: after.catalogue, access: has, at },
+      ),
     );
   const everybody = new Map([...after.people, ...before.people].map(([pk, { id }]) => [pk, id]));
   for (const [pk, id] of everybody)
