@@ -29,7 +29,10 @@ interface Row {
   readonly now: Instant;
 }
 
-/** Reads it in one statement. Rows of the API and tombstones are there; names come once each and edges by number. */
+/**
+ * Reads it in one statement. Rows of the API and tombstones are there; names come once each and edges by number. Whether a
+ * role is held is asked as a minimum, which is the first row of an index: `exists` reads the whole table where nobody has it.
+ */
 export async function readMatrix({ sql }: ReadHandle): Promise<StoredMatrix> {
   const [row] = await sql<[Row]>`
     select epoch, value::float8 as value, catalogue_value::float8 as "catalogueValue",
@@ -39,7 +42,7 @@ export async function readMatrix({ sql }: ReadHandle): Promise<StoredMatrix> {
         from rolecall.permissions) as permissions,
       (select coalesce(json_agg(json_build_object('pk', pk, 'key', key, 'name', name, 'description', description,
           'isSystem', is_system, 'declaredIn', declared_in,
-          'held', exists (select from rolecall.user_roles where role_pk = roles.pk)
+          'held', (select min(scope) from rolecall.user_roles where role_pk = roles.pk) is not null
             or exists (select from rolecall.settings
               where settings.key = 'default_role' and value = to_jsonb(roles.key)))), '[]')
         from rolecall.roles) as roles,

@@ -44,7 +44,7 @@ export function scopesOf(
   const named = new Set([...user.grants, ...concerned].map((held) => held.scope));
   const holdsAt = (scope: Scope) =>
     permission === null
-      ? user.active && !allowedAt(access, scope).isEmpty()
+      ? !allowedAt(access, scope).isEmpty()
       : decide(catalogue, access, permission, scope).allowed;
   const denies = concerned.filter(
     (exception) => exception.effect === 'deny' && inForce(exception, access.at),
@@ -55,9 +55,10 @@ export function scopesOf(
   };
 }
 
-/** What is given at a scope or above it and denied at none of them. */
-function allowedAt({ catalogue, standings }: CompiledAccess, scope: Scope): Bitset {
+/** Every permission that `decide` would allow at a scope: given there or above it, and denied at none of these. */
+export function allowedAt({ user, catalogue, standings }: CompiledAccess, scope: Scope): Bitset {
   const allowed = catalogue.emptySet();
+  if (!user.active) return allowed;
   const denied = catalogue.emptySet();
   for (let place: Scope | undefined = scope; place !== undefined; place = parentOf(place)) {
     const standing = standings.get(place);

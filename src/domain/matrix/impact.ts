@@ -1,5 +1,6 @@
 import type { Catalogue } from '../decision/catalogue.ts';
-import { decide } from '../decision/decide.ts';
+import { allowedAt } from '../decision/effective-access.ts';
+import type { ScopeImpact } from '../decision/impact.ts';
 import { compileAccess, type UserAccess } from '../decision/user-access.ts';
 import { endOf, startOf } from '../grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../ids.ts';
@@ -42,8 +43,8 @@ export function concernOf(before: Catalogue, after: Catalogue, roles: Iterable<R
 }
 
 /**
- * Who gains and who loses which of these permissions: asked is what the decision says, at every scope that a user's
- * grants and exceptions name, now and whenever one of them starts or ends. Users who hold the same share one answer.
+ * Who gains and who loses which of these permissions: by what the decision says at every scope that a user's grants and
+ * exceptions name, now and whenever one of them starts or ends. Users who hold the same share one answer.
  */
 export function impactOf(
   before: Catalogue,
@@ -52,13 +53,18 @@ export function impactOf(
   permissions: readonly PermissionSlug[],
   now: Instant,
 ): Impact {
-  const known = new Map<string, ReturnType<typeof impactOn>>();
+  const numbered = permissions.map((slug) => ({
+    slug,
+    was: before.numberOf(slug),
+    becomes: after.numberOf(slug),
+  }));
+  const known = new Map<string, readonly ScopeImpact[]>();
   const gains: UserImpact[] = [];
   const losses: UserImpact[] = [];
   for (const user of [...users.keys()].sort()) {
     const access = users.get(user) as UserAccess;
     const held = JSON.stringify(access);
-    const impact = known.get(held) ?? impactOn(before, after, access, permissions, now);
+    const impact = known.get(held) ?? lastingImpact(before, after, access, numbered, now);
     known.set(held, impact);
     for (const { scope, gained, lost } of impact) {
       if (gained.length > 0) gains.push({ user, scope, permissions: gained });
@@ -68,13 +74,20 @@ export function impactOf(
   return { gains, losses };
 }
 
-function impactOn(
+/** A permission with its number in either catalogue; undefined where it is not registered. */
+interface Numbered {
+  readonly slug: PermissionSlug;
+  readonly was: number | undefined;
+  readonly becomes: number | undefined;
+}
+
+function lastingImpact(
   before: Catalogue,
   after: Catalogue,
   access: UserAccess,
-  permissions: readonly PermissionSlug[],
+  permissions: readonly Numbered[],
   now: Instant,
-) {
+): readonly ScopeImpact[] {
   const held = [...access.grants, ...access.exceptions];
   const scopes = [...new Set(held.map(({ scope }) => scope))].sort();
   const bounds = held.flatMap((one) => [startOf(one), endOf(one)]).filter((bound) => bound > now);
@@ -84,17 +97,18 @@ function impactOn(
     becomes: compileAccess(after, access, at),
   }));
   return scopes.map((scope) => {
-    const gained: PermissionSlug[] = [];
-    const lost: PermissionSlug[] = [];
-    for (const permission of permissions) {
-      const changes = moments.map(({ was, becomes }) => [
-        decide(before, was, permission, scope).allowed,
-        decide(after, becomes, permission, scope).allowed,
-      ]);
-      if (changes.some(([had, has]) => !had && has)) gained.push(permission);
-      if (changes.some(([had, has]) => had && !has)) lost.push(permission);
-    }
-    return { scope, gained, lost };
+    const sets = moments.map(
+      ({ was, becomes }) => [allowedAt(was, scope), allowedAt(becomes, scope)] as const,
+    );
+    const those = (isMeant: (had: boolean, has: boolean) => boolean) =>
+      permissions
+        .filter(({ was, becomes }) =>
+          sets.some(([had, has]) =>
+            isMeant(was !== undefined && had.has(was), becomes !== undefined && has.has(becomes)),
+          ),
+        )
+        .map(({ slug }) => slug);
+    return { scope, gained: those((had, has) => !had && has), lost: those((had, has) => had && !has) };
   });
 }
 

@@ -310,7 +310,7 @@ const rules: Readonly<Record<string, readonly Rule[]>> = {
       'const allowed = standings.get(scope)?.given ?? catalogue.emptySet();',
     ],
     ['roles are sorted', '[...roles].sort()', '[...roles]'],
-    ['an inactive user holds nothing anywhere', 'user.active && !allowedAt', '!allowedAt'],
+    ['an inactive user holds nothing anywhere', 'if (!user.active) return allowed;', ''],
     ['only scopes where it holds are listed', 'filter(holdsAt)', 'filter(() => true)'],
     ['scopes of grants are listed', '[...user.grants, ...concerned].map', 'concerned.map'],
     ['scopes of exceptions are listed', '[...user.grants, ...concerned].map', 'user.grants.map'],
