@@ -47,6 +47,15 @@ export const settingDefinitions = {
     default: null,
     most: 100,
   },
+  grant_batch_limit: {
+    type: 'integer',
+    category: 'limits',
+    description: 'The most changes that one POST /grants/batch may make',
+    mutable: true,
+    default: 10_000,
+    least: 1,
+    most: 10_000,
+  },
   idempotency_hours: {
     type: 'integer',
     category: 'retention',
@@ -63,6 +72,15 @@ export const settingDefinitions = {
     default: null,
     least: 0,
     most: 60_000,
+  },
+  permission_batch_limit: {
+    type: 'integer',
+    category: 'limits',
+    description: 'The most permissions that one POST /permissions/batch may register',
+    mutable: true,
+    default: 1_000,
+    least: 1,
+    most: 1_000,
   },
   personal_retention_days: {
     type: 'integer',

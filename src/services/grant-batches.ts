@@ -1,9 +1,11 @@
+import { refuseTooMany } from '../domain/batch-limits.ts';
 import { RolecallError } from '../domain/errors.ts';
 import { exchanged, sameTerms, type Terms } from '../domain/grants.ts';
 import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { millisecondsUntil } from '../storage/deadline.ts';
 import { allowMilliseconds } from '../storage/grant-batches.ts';
 import type { GrantRow } from '../storage/grants.ts';
+import { readSettings } from '../storage/settings.ts';
 import type { Transactions, Written } from '../storage/transaction.ts';
 import { type Call, writeContextOf } from './call.ts';
 import { type EffectiveChange, effectiveChange } from './decisions/effective-change.ts';
@@ -32,7 +34,7 @@ export interface GrantBatches {
   /**
    * Many changes in one transaction and one revision, each guarded as though it were made alone after those before it.
    * `each` leaves out the refused ones; with one refused, `atomic` throws `batch_refused` and nothing is done. Throws
-   * `invalid_input` when two are about the same place.
+   * `invalid_input` when two are about the same place, or for more than `grant_batch_limit`.
    */
   apply(
     call: Call,
@@ -58,6 +60,7 @@ export function openGrantBatches(transactions: Transactions): GrantBatches {
       refuseTwice(changes, 'changes');
       return transactions.write(writeContextOf(call), async (handle) => {
         await allowMilliseconds(handle, millisecondsUntil(call.deadline));
+        refuseTooMany(changes.length, 'grant_batch_limit', await readSettings(handle));
         const outcomes = await changeGrants(handle, call, changes, { floorAtEnd: mode === 'atomic' });
         if (mode === 'atomic') refuseIfAny(outcomes);
         return outcomes;

@@ -1,3 +1,4 @@
+import { refuseTooMany } from '../domain/batch-limits.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { PermissionSlug } from '../domain/ids.ts';
 import { type Registration, resolveRegistrations, slugOfWanted } from '../domain/registrations.ts';
@@ -14,6 +15,7 @@ import {
   updatePermission,
 } from '../storage/permissions.ts';
 import { deleteEdgesOfPermission } from '../storage/role-edges.ts';
+import { readSettings } from '../storage/settings.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { type Call, writeContextOf } from './call.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
@@ -32,7 +34,8 @@ export interface Permissions {
   /**
    * Registers permissions as a union: what exists stays, what is new is added, what was retired is revived without
    * edges. All or nothing, whatever the order and whoever does the same beside us. Throws `slug_collision` naming both, or
-   * `invalid_input`, each with the place of every row that is at fault.
+   * `invalid_input`, each with the place of every row that is at fault; the latter too for more than
+   * `permission_batch_limit`.
    */
   register(call: Call, wanted: readonly Registration[]): Promise<Written<readonly RegisteredPermission[]>>;
   describe(call: Call, slug: PermissionSlug, description: string): Promise<Written<PermissionRow>>;
@@ -56,6 +59,7 @@ export function openPermissions(transactions: Transactions, cursors: Cursors): P
     register: (call, wanted) =>
       transactions.write(writeContextOf(call), async (handle) => {
         await guardChange(handle, call, manage, everywhere);
+        refuseTooMany(wanted.length, 'permission_batch_limit', await readSettings(handle));
         const standing = await findPermissions(handle, wanted.map(slugOfWanted));
         const registered = await registerPermissions(handle, resolveRegistrations(wanted, standing));
         for (const row of registered) if (row.created) recordRegistration(handle, row);

@@ -99,6 +99,8 @@ describe('a change of a setting is refused', () => {
     ['lease_ms', -1, 'from 0 to 60000'],
     ['lease_ms', 60_001, 'from 0 to 60000'],
     ['authorize_batch_limit', 0, 'from 1 to 1000'],
+    ['grant_batch_limit', 10_001, 'from 1 to 10000'],
+    ['permission_batch_limit', 1_001, 'from 1 to 1000'],
     ['default_role', 7, 'a text'],
     ['default_role', 'x'.repeat(101), 'at most 100 characters'],
   ];
@@ -164,7 +166,7 @@ describe('a change of a setting is refused', () => {
   });
 });
 
-describe('the most questions at once', () => {
+describe('the most at once', () => {
   const ask = (number: number) =>
     service
       .as()
@@ -186,4 +188,45 @@ describe('the most questions at once', () => {
     await change('authorize_batch_limit', null);
     await ask(4).expect(200);
   });
+
+  const several = <Row>(row: (number: number) => Row) =>
+    Array.from({ length: 4 }, (_, number) => row(number));
+  test.each([
+    [
+      'grant_batch_limit',
+      '/grants/batch',
+      'changes',
+      several((number) => ({ op: 'grant', user: 'root', role: 'viewer', scope: `place-${number}` })),
+    ],
+    [
+      'permission_batch_limit',
+      '/permissions/batch',
+      'permissions',
+      several((number) => ({ permission: `many.do_${number}` })),
+    ],
+  ] as const)(
+    'are as many as %s says at POST %s, and more do nothing (3.1)',
+    async (key, url, member, all) => {
+      const send = (number: number) =>
+        service
+          .as()
+          .post(url)
+          .send({ ...(key === 'grant_batch_limit' && { mode: 'atomic' }), [member]: all.slice(0, number) });
+      await change(key, 3);
+      const revision = async () => (await sql`select value from rolecall.revision`)[0]?.['value'];
+      const before = await revision();
+      const refused = await send(4);
+      expectContract(refused, 'POST', url);
+      expect(refused.body).toMatchObject({
+        status: 400,
+        code: 'invalid_input',
+        detail: expect.stringContaining(`at most 3`),
+        errors: [{ pointer: `/${member}`, code: 'too_big' }],
+      });
+      expect(await revision()).toBe(before);
+      await send(3).expect(200);
+      await change(key, null);
+      await send(4).expect(200);
+    },
+  );
 });

@@ -40,6 +40,24 @@ describe('a changed setting counts on another replica (3.1)', () => {
     }
   });
 
+  test('for every batch of writes that comes after it', async () => {
+    const [one, other] = await twoReplicas();
+    const register = (number: number) =>
+      other.request({
+        method: 'POST',
+        url: '/permissions/batch',
+        payload: {
+          permissions: Array.from({ length: number }, (_, n) => ({ permission: `many.do_${n}` })),
+        },
+      });
+    expect((await register(3)).status).toBe(200);
+    await change(one, 'permission_batch_limit', 2);
+    expect((await register(3)).status).toBe(400);
+    expect((await register(2)).status).toBe(200);
+    await change(one, 'permission_batch_limit', null);
+    expect((await register(3)).status).toBe(200);
+  });
+
   test('under a lease, at the latest when its revision is asked for', async () => {
     const [one, other] = await twoReplicas({ variables: { ROLECALL_LEASE_MS: '60000' } });
     expect(await askMany(other, 3)).toBe(200);

@@ -1,3 +1,4 @@
+import { refuseTooMany } from '../../domain/batch-limits.ts';
 import { type Decision, decide } from '../../domain/decision/decide.ts';
 import { scopesOf } from '../../domain/decision/effective-access.ts';
 import { RolecallError } from '../../domain/errors.ts';
@@ -134,7 +135,7 @@ export function openAccessCheck({
       const users = new Set(usersBehind(caller));
       for (const { user } of questions) if (user !== null) users.add(user);
       const view = await views.of(asking, [...users]);
-      refuseTooMany(questions.length, view.snapshot.settings.authorize_batch_limit);
+      refuseTooMany(questions.length, 'authorize_batch_limit', view.snapshot.settings);
       const foreign = questions.filter(({ user }) => user !== null && !isSelf(caller, user));
       for (const scope of new Set(foreign.map((question) => question.scope)))
         requireOn(view, caller, aboutOthers.ask, scope);
@@ -193,14 +194,6 @@ export function openAccessCheck({
       return sightOf((user) => accessOn(view, user), asking.caller, permission as string as PermissionSlug);
     },
   };
-}
-
-function refuseTooMany(questions: number, limit: number): void {
-  if (questions <= limit) return;
-  const detail = `this installation takes at most ${limit} questions at once, by its setting authorize_batch_limit`;
-  throw new RolecallError('invalid_input', detail, {
-    errors: [{ pointer: '/checks', code: 'too_big', detail }],
-  });
 }
 
 /** The answer about what a user may do and this credential of theirs may not. */
