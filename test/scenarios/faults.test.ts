@@ -6,17 +6,20 @@ import { type Watched, watch } from '../support/fault-watch.ts';
 import { long, summarize } from '../support/long-run.ts';
 import { makeRoot, type Replica, startReplica } from '../support/replicas.ts';
 import { type OwnServer, startOwnServer } from '../support/servers.ts';
+import { type Watch, watchChanges } from '../support/shadow-log.ts';
 import { buildVault, grant } from '../support/vault.ts';
 
 const requestTimeoutMs = 1_000;
 const times = long ? 100 : 1;
 
 let server: OwnServer;
+let journal: Watch;
 let proxies: readonly [ChaosProxy, ChaosProxy];
 let replicas: readonly [Replica, Replica];
 
 beforeAll(async () => {
   server = await startOwnServer({ synchronous_commit: 'on' });
+  journal = await watchChanges(server.url);
   const key = await makeRoot(server.url);
   proxies = [await startChaosProxy(server.url), await startChaosProxy(server.url)];
   const options = { listens: true, requestTimeoutMs };
@@ -30,7 +33,11 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(replicas.map((replica) => replica.close()));
   await Promise.all(proxies.map((proxy) => proxy.close()));
-  await server.remove();
+  try {
+    await journal.requireComplete();
+  } finally {
+    await server.remove();
+  }
 });
 
 /** What holds under every fault. */

@@ -10,6 +10,7 @@ import { operatorCall } from '../../src/services/call.ts';
 import type { Load } from './broken-build.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { openTestRuntime, testJournalKey } from './runtime.ts';
+import { watchChanges } from './shadow-log.ts';
 
 /** What a build is made of, the sound one or a broken one. */
 export interface Build {
@@ -103,9 +104,14 @@ export interface Replicas {
   close(): Promise<void>;
 }
 
-/** A database of their own, with `root` in it, and so many replicas. */
+/**
+ * A database of their own, with `root` in it, and so many replicas. What they change is held to the journal when they are
+ * closed; a broken build is to be found by its answers.
+ */
 export async function startReplicas(count: number, options: ReplicaOptions = {}): Promise<Replicas> {
+  const { build = soundBuild } = options;
   const database = await createTestDatabase();
+  const watch = build === soundBuild ? await watchChanges(database.url) : undefined;
   const adminKey = await makeRoot(database.url);
   const sql = postgres(database.url, { max: 2, onnotice: () => {} });
   const starting = Array.from({ length: count }, () => startReplica(database.url, adminKey, options));
@@ -118,7 +124,11 @@ export async function startReplicas(count: number, options: ReplicaOptions = {})
     async close() {
       await Promise.all(replicas.map((replica) => replica.close()));
       await sql.end();
-      await database.drop();
+      try {
+        await watch?.requireComplete();
+      } finally {
+        await database.drop();
+      }
     },
   };
 }

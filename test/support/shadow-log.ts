@@ -117,22 +117,26 @@ const installation = `
       end loop;
     end $body$`;
 
+/** Transaction by transaction, for a long test makes more changes than are held in memory. */
 async function compareAll(sql: postgres.Sql): Promise<Compared> {
-  const changes = await sql<Change[]>`
-        select txid::text, "table", op, before, after from shadow.changes order by number`;
-  const transactions = new Map<string, Change[]>();
-  for (const change of changes) {
-    const beside = transactions.get(change.txid);
-    if (beside) beside.push(change);
-    else transactions.set(change.txid, [change]);
+  const found = { changes: 0, missing: [] as string[], extra: [] as string[] };
+  let transaction: Change[] = [];
+  function settle(): void {
+    const { missing, extra } = compareOne(transaction);
+    found.missing.push(...missing);
+    found.extra.push(...extra);
+    found.changes += transaction.filter(({ table }) => !besides.includes(table)).length;
+    transaction = [];
   }
-  const found = [...transactions.values()].map(compareOne);
-  const rows = changes.filter(({ table }) => !besides.includes(table));
-  return {
-    changes: rows.length,
-    missing: found.flatMap(({ missing }) => missing),
-    extra: found.flatMap(({ extra }) => extra),
-  };
+  const changes = sql<Change[]>`
+    select txid::text, "table", op, before, after from shadow.changes order by txid, number`;
+  for await (const some of changes.cursor(1_000))
+    for (const change of some) {
+      if (transaction.length > 0 && transaction[0]?.txid !== change.txid) settle();
+      transaction.push(change);
+    }
+  settle();
+  return found;
 }
 
 function compareOne(changes: readonly Change[]): { missing: readonly string[]; extra: readonly string[] } {
