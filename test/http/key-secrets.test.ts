@@ -92,6 +92,27 @@ test('every typing error of one character is refused without a query (A-22)', as
   expect(await reads()).not.toEqual(before);
 });
 
+test('a key whose stored hash is another is refused, and so is one whose hash it is (A-22)', async () => {
+  const [ann, ben, whole] = await Promise.all(['ann', 'ben', 'cleo'].map((user) => service.keyFor(user)));
+  if (!ann || !ben || !whole) throw new Error('there are no keys');
+  expect(await Promise.all([ann, ben, whole].map(status))).toEqual([200, 200, 200]);
+  const sql = postgres(service.database.url, { max: 1 });
+  try {
+    const idOf = (key: string) => key.slice(3, 15);
+    await sql`
+      update rolecall.api_keys set secret_hash = other.secret_hash from rolecall.api_keys as other
+      where (api_keys.id, other.id) in ((${idOf(ann)}, ${idOf(ben)}), (${idOf(ben)}, ${idOf(ann)}))`;
+    await sql`update rolecall.api_keys set secret_hash = set_byte(secret_hash, 31, get_byte(secret_hash, 31) # 1) where id = ${idOf(whole)}`;
+  } finally {
+    await sql.end();
+  }
+  // A change of its user makes the process read the key again, once it asks how things stand.
+  for (const user of ['ann', 'ben', 'cleo'])
+    await service.as().put(`/users/${user}/roles/loader`).expect(201);
+  expect(await status(service.adminKey)).toBe(200);
+  expect(await Promise.all([ann, ben, whole].map(status))).toEqual([401, 401, 401]);
+});
+
 /** How often the database was asked who somebody is, or how things stand. */
 async function reads(): Promise<readonly string[]> {
   const text = await service.runtime.metrics.text();
