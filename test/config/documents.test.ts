@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { variables } from '../../src/config/env.ts';
 import { errorCodes, RolecallError } from '../../src/domain/errors.ts';
 import { problemOf } from '../../src/http/problem.ts';
@@ -20,4 +20,26 @@ test('docs/errors.md has one section for each error code, with the status that g
   expect(sections.map(([, code, status]) => `${code} ${status}`)).toEqual(
     errorCodes.map((code) => `${code} ${problemOf(new RolecallError(code, ''), '').status}`),
   );
+});
+
+describe('what is promised', () => {
+  const testsIn = (text: string) => [...text.matchAll(/`(test\/[^`]+)`/g)].map(([, path]) => path as string);
+
+  async function promisesOf(path: string, form: RegExp): Promise<readonly string[]> {
+    const [promised = ''] = (await read(path)).split(/^(?:## What is|What it does) not promise/m);
+    const promises = promised.match(form) ?? [];
+    expect(promises.length).toBeGreaterThan(10);
+    return promises;
+  }
+
+  test.each([
+    ['SECURITY.md', /^- .*(?:\n {2}.*)*$/gm],
+    ['docs/threat-model.md', /^\| (?!promised).*\|$/gm],
+  ] as const)('in %s is shown by tests that are there', async (path, form) => {
+    for (const promise of await promisesOf(path, form)) {
+      const named = testsIn(promise);
+      expect(named, promise).not.toEqual([]);
+      for (const test of named) expect((await read(test)).length, promise).toBeGreaterThan(0);
+    }
+  });
 });
