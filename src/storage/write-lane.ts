@@ -90,20 +90,16 @@ interface Progress {
 class LaneConnection {
   readonly #client: postgres.Sql;
   readonly #ready: Promise<postgres.ReservedSql>;
-  readonly #whenLost: Promise<never>;
-  #lose: () => void = () => {};
+  /** Of those under way, to be told when it is lost: a promise they all waited for would keep what they answered. */
+  readonly #underWay = new Set<() => void>();
   #isLost = false;
   /** Settled when all statements of the transaction before were answered; never rejects. */
   #before: Promise<unknown> = Promise.resolve();
 
   constructor(connect: (onLost: () => void) => postgres.Sql) {
-    this.#whenLost = new Promise((_, reject) => {
-      this.#lose = () =>
-        reject(Object.assign(new Error('the connection was lost'), { code: 'CONNECTION_CLOSED' }));
-    });
     this.#client = connect(() => this.discard());
     this.#ready = reserve(this.#client);
-    for (const awaited of [this.#whenLost, this.#ready]) awaited.catch(() => {});
+    this.#ready.catch(() => {});
   }
 
   get isLost(): boolean {
@@ -113,12 +109,15 @@ class LaneConnection {
   /** `leave` is called once COMMIT or ROLLBACK is on its way. */
   run<T>(isLate: () => boolean, work: Work<T>, leave: () => void): Promise<T> {
     const progress: Progress = { hasEnded: false, failures: [] };
-    const transacting = this.#transact(isLate, work, leave, progress);
-    const lost = this.#whenLost.catch((error) => {
-      if (progress.hasEnded) return transacting;
-      throw progress.failures[0] ?? error;
+    const running = new Promise<T>((resolve, reject) => {
+      const lose = () => {
+        if (!progress.hasEnded) reject(progress.failures[0] ?? connectionLost());
+      };
+      this.#underWay.add(lose);
+      void this.#transact(isLate, work, leave, progress)
+        .then(resolve, reject)
+        .finally(() => this.#underWay.delete(lose));
     });
-    const running = Promise.race([transacting, lost]);
     // Nobody waits for it any more once it is late; what it did is undone with its connection.
     running.catch(() => {});
     return running;
@@ -174,7 +173,8 @@ class LaneConnection {
   discard(): void {
     if (this.#isLost) return;
     this.#isLost = true;
-    this.#lose();
+    // Once they know which of their statements failed with it.
+    for (const lose of this.#underWay) queueMicrotask(lose);
     discard(this.#client);
   }
 
@@ -184,6 +184,11 @@ class LaneConnection {
     await this.#ready.then((sql) => sql.release()).catch(() => {});
     await this.#client.end({ timeout: 5 });
   }
+}
+
+/** As the driver says it. */
+function connectionLost(): Error {
+  return Object.assign(new Error('the connection was lost'), { code: 'CONNECTION_CLOSED' });
 }
 
 /** The server answers the COMMIT of a transaction in which a statement failed with ROLLBACK, and calls it no error. */
