@@ -1,13 +1,14 @@
 import postgres from 'postgres';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
 import { environmentFor, run } from '../support/program.ts';
 import { startTestService, type TestService } from '../support/service.ts';
+import { createWatchedDatabase } from '../support/shadow-log.ts';
 
 let database: TestDatabase;
 let service: TestService;
 beforeAll(async () => {
-  database = await createTestDatabase();
+  database = await createWatchedDatabase();
   service = await startTestService({ database });
 });
 afterAll(async () => {

@@ -3,13 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { shippedBaseline } from '../../src/cli/matrix-files.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
 import { environmentFor, run } from '../support/program.ts';
+import { createWatchedDatabase } from '../support/shadow-log.ts';
 
 let database: TestDatabase;
 let folder: string;
 beforeAll(async () => {
-  database = await createTestDatabase();
+  database = await createWatchedDatabase();
   folder = await mkdtemp(join(tmpdir(), 'rolecall-matrix-'));
 });
 afterAll(async () => {

@@ -1,12 +1,13 @@
 import postgres from 'postgres';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
 import { environmentFor, run } from '../support/program.ts';
+import { createWatchedDatabase } from '../support/shadow-log.ts';
 
 let database: TestDatabase;
 let sql: postgres.Sql;
 beforeEach(async () => {
-  database = await createTestDatabase();
+  database = await createWatchedDatabase();
   sql = postgres(database.url, { max: 1, onnotice: () => {} });
 });
 afterEach(async () => {

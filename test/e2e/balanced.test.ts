@@ -1,12 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Balancer, hasBalancer, startBalancer } from '../support/balancer.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
 import { listenTo } from '../support/event-stream.ts';
 import { long, spread, summarize, untilFound } from '../support/long-run.ts';
 import { environmentFor, type Program, start } from '../support/program.ts';
 import { openPrograms } from '../support/programs.ts';
 import { makeRoot, startReplica } from '../support/replicas.ts';
+import { createWatchedDatabase } from '../support/shadow-log.ts';
 import { buildVault, permission, role } from '../support/vault.ts';
 
 interface Instance {
@@ -54,7 +55,7 @@ async function send(method: string, path: string, body?: object) {
 
 describe.skipIf(!hasBalancer)("three instances behind a balancer (needs Debian's haproxy)", () => {
   beforeAll(async () => {
-    database = await createTestDatabase();
+    database = await createWatchedDatabase();
     key = await makeRoot(database.url);
     const builder = await startReplica(database.url, key);
     await buildVault(builder, people);

@@ -1,11 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { brokenFreshness } from '../support/broken-freshness.ts';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
 import { long, summarize, untilFound } from '../support/long-run.ts';
 import { environmentFor, type Program, start } from '../support/program.ts';
 import { openPrograms } from '../support/programs.ts';
 import { makeRoot, type Replica, startReplica } from '../support/replicas.ts';
+import { createWatchedDatabase } from '../support/shadow-log.ts';
 import { buildVault, grant, permission, revoke } from '../support/vault.ts';
 
 let database: TestDatabase;
@@ -14,7 +15,7 @@ let key: string;
 let running: Program[] = [];
 
 beforeEach(async () => {
-  database = await createTestDatabase();
+  database = await createWatchedDatabase();
   key = await makeRoot(database.url);
   writer = await startReplica(database.url, key);
   await buildVault(writer, ['ann']);

@@ -2,9 +2,10 @@ import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { Worker } from 'node:worker_threads';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
 import { long, spread, summarize } from '../support/long-run.ts';
 import { environmentFor, type Program, run, start } from '../support/program.ts';
+import { createWatchedDatabase } from '../support/shadow-log.ts';
 
 const guesses = long ? 100_000 : 2_000;
 const questions = long ? 3_000 : 200;
@@ -15,7 +16,7 @@ let port: number;
 let adminKey: string;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
+  database = await createWatchedDatabase();
   const environment = environmentFor(database.url);
   const made = await run(['keys', 'create', '--user', 'root', '--role', 'admin', '--json'], environment);
   adminKey = JSON.parse(made.stdout).key;

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createTestDatabase, type TestDatabase } from '../support/database.ts';
+import type { TestDatabase } from '../support/database.ts';
 import { long, summarize } from '../support/long-run.ts';
 import { environmentFor, type Program, run, start } from '../support/program.ts';
+import { createWatchedDatabase } from '../support/shadow-log.ts';
 
 const count = long ? 10_000 : 100;
 
@@ -19,7 +20,7 @@ let origin: string;
 let adminKey: string;
 
 beforeAll(async () => {
-  database = await createTestDatabase();
+  database = await createWatchedDatabase();
   folder = await mkdtemp(join(tmpdir(), 'rolecall-memory-'));
   const made = await run(
     ['keys', 'create', '--user', 'root', '--role', 'admin', '--json'],

@@ -11,6 +11,7 @@ import { readSteps } from '../../src/storage/migrations/steps.ts';
 import { migrateUp } from '../../src/storage/migrations/up.ts';
 import { createEmptyDatabase, type TestDatabase } from '../support/database.ts';
 import { openTestRuntime } from '../support/runtime.ts';
+import { type Watch, watchChanges } from '../support/shadow-log.ts';
 
 const read = (text: string) => parseMatrixFile('baseline.yaml', text, builtinLayer.permissions);
 
@@ -26,17 +27,23 @@ const shop = small(
 let database: TestDatabase;
 let runtime: Runtime;
 let sql: postgres.Sql;
+let watch: Watch;
 
 beforeEach(async () => {
   database = await createEmptyDatabase();
   await migrateUp({ url: database.url, steps: await readSteps() });
+  watch = await watchChanges(database.url);
   runtime = await openTestRuntime(database.url);
   sql = postgres(database.url, { max: 2, onnotice: () => {} });
 });
 afterEach(async () => {
   await runtime.close();
   await sql.end();
-  await database.drop();
+  try {
+    await watch.requireComplete();
+  } finally {
+    await database.drop();
+  }
 });
 
 const apply = (layer: ReturnType<typeof read>) => runtime.matrix.apply(operatorCall(20_000), [layer]);

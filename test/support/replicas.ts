@@ -10,7 +10,7 @@ import { operatorCall } from '../../src/services/call.ts';
 import type { Load } from './broken-build.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
 import { openTestRuntime, testJournalKey } from './runtime.ts';
-import { watchChanges } from './shadow-log.ts';
+import { createWatchedDatabase } from './shadow-log.ts';
 
 /** What a build is made of, the sound one or a broken one. */
 export interface Build {
@@ -110,8 +110,7 @@ export interface Replicas {
  */
 export async function startReplicas(count: number, options: ReplicaOptions = {}): Promise<Replicas> {
   const { build = soundBuild } = options;
-  const database = await createTestDatabase();
-  const watch = build === soundBuild ? await watchChanges(database.url) : undefined;
+  const database = await (build === soundBuild ? createWatchedDatabase() : createTestDatabase());
   const adminKey = await makeRoot(database.url);
   const sql = postgres(database.url, { max: 2, onnotice: () => {} });
   const starting = Array.from({ length: count }, () => startReplica(database.url, adminKey, options));
@@ -124,11 +123,7 @@ export async function startReplicas(count: number, options: ReplicaOptions = {})
     async close() {
       await Promise.all(replicas.map((replica) => replica.close()));
       await sql.end();
-      try {
-        await watch?.requireComplete();
-      } finally {
-        await database.drop();
-      }
+      await database.drop();
     },
   };
 }

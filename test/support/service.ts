@@ -5,9 +5,9 @@ import type { RoleKey, UserId } from '../../src/domain/ids.ts';
 import { buildServer } from '../../src/http/server.ts';
 import type { Runtime } from '../../src/runtime.ts';
 import { operatorCall } from '../../src/services/call.ts';
-import { createTestDatabase, type TestDatabase } from './database.ts';
+import type { TestDatabase } from './database.ts';
 import { openTestRuntime } from './runtime.ts';
-import { watchChanges } from './shadow-log.ts';
+import { createWatchedDatabase } from './shadow-log.ts';
 
 /** The whole service on a database of its own, with an administrator called `root`. */
 export interface TestService {
@@ -36,8 +36,7 @@ export interface TestServiceOptions {
 
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   const { variables, requestTimeoutMs = 20_000, onLog } = options;
-  const database = options.database ?? (await createTestDatabase());
-  const watch = options.database ? undefined : await watchChanges(database.url);
+  const database = options.database ?? (await createWatchedDatabase());
   const runtime = await openTestRuntime(database.url, variables);
   const logger = onLog ? pino({ level: 'debug' }, { write: onLog }) : pino({ level: 'silent' });
   const app = await buildServer(runtime, { version: '0.0.0-test', requestTimeoutMs, logger });
@@ -62,7 +61,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     async close() {
       await app.close();
       await runtime.close();
-      await watch?.requireComplete().finally(() => database.drop());
+      if (!options.database) await database.drop();
     },
   };
 }

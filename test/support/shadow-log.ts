@@ -3,6 +3,7 @@
  * transaction the same entries, about the same users, roles and permissions, no more and no less (D-04).
  */
 import postgres from 'postgres';
+import { createTestDatabase, type TestDatabase } from './database.ts';
 
 /** What of a row says which entry its change has; undefined for a change that has none. */
 type EntryOf = (change: Change) => string | undefined;
@@ -84,6 +85,22 @@ export async function watchChanges(url: string): Promise<Watch> {
       if (missing.length + extra.length === 0) return;
       const named = (entries: readonly string[]) => entries.join(', ') || 'nothing';
       throw new Error(`the journal lacks ${named(missing)}, and has ${named(extra)} besides (D-04)`);
+    },
+  };
+}
+
+/** A migrated database of the test's own that can only be dropped without complaint if the journal is complete. */
+export async function createWatchedDatabase(): Promise<TestDatabase> {
+  const database = await createTestDatabase();
+  const watch = await watchChanges(database.url);
+  return {
+    url: database.url,
+    async drop() {
+      try {
+        await watch.requireComplete();
+      } finally {
+        await database.drop();
+      }
     },
   };
 }
