@@ -25,8 +25,8 @@ export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
 export function openMetrics(): Metrics {
   const registry = new Registry();
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
-  if (cluster.isWorker) shareWorkerMetrics(registry);
+  const all = [metricsOfProcess(), registry];
+  if (cluster.isWorker) shareWorkerMetrics(all);
   return {
     gauge(name, help, read, aggregator = 'sum') {
       new Gauge({
@@ -56,6 +56,20 @@ export function openMetrics(): Metrics {
       const histogram = new Histogram({ name, help, registers, buckets: [...buckets] });
       return (value) => histogram.observe(value);
     },
-    text: () => (cluster.isWorker ? textOfAllWorkers() : registry.metrics()),
+    text: () => (cluster.isWorker ? textOfAllWorkers() : textOf(all)),
   };
+}
+
+let ofProcess: Registry | undefined;
+
+/** Memory, handles, the event loop: of the process, however many services it opens. What watches them is never undone. */
+function metricsOfProcess(): Registry {
+  if (ofProcess) return ofProcess;
+  ofProcess = new Registry();
+  collectDefaultMetrics({ register: ofProcess });
+  return ofProcess;
+}
+
+async function textOf(registries: readonly Registry[]): Promise<string> {
+  return (await Promise.all(registries.map((registry) => registry.metrics()))).join('');
 }

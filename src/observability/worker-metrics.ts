@@ -12,9 +12,9 @@ const type = 'rolecall metrics' as const;
 let asked = 0;
 
 /** Lets this worker's numbers be added to those of the others. */
-export function shareWorkerMetrics(registry: Registry): void {
+export function shareWorkerMetrics(registries: Registry[]): void {
   new AggregatorRegistry();
-  AggregatorRegistry.setRegistries([registry]);
+  AggregatorRegistry.setRegistries(registries);
 }
 
 /** In a worker: the numbers of all workers, as the process above them adds them up. */
