@@ -1,55 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
-import { at, barrierBuild, holdNext, type Place } from '../support/barriers.ts';
-import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
+import { describe, expect, test } from 'vitest';
+import { at, holdNext, places } from '../support/barriers.ts';
+import type { Breakage } from '../support/broken-build.ts';
 import { brokenFreshness } from '../support/broken-freshness.ts';
+import { withHeldReplica } from '../support/held-replica.ts';
 import { long, summarize, untilFound } from '../support/long-run.ts';
-import {
-  buildOf,
-  type Replica,
-  type ReplicaOptions,
-  startReplica,
-  startReplicas,
-} from '../support/replicas.ts';
-import { ask, buildVault, done, grant, outcome, outcomeOf, revoke } from '../support/vault.ts';
-
-const places: readonly Place[] = [
-  'before users are read',
-  'after users were read',
-  'before changes are read',
-  'after changes were read',
-  'before the head is read',
-  'after the head was read',
-];
-
-let undo: (() => Promise<void>)[] = [];
-afterEach(async () => {
-  for (const place of places) at(place, undefined);
-  for (const step of undo.reverse()) await step();
-  undo = [];
-});
-
-/** A sound replica that writes, and one of a build that can be held, broken or not, that is asked. */
-async function withHeldReplica<Result>(
-  breakage: Breakage | readonly Breakage[],
-  work: (writer: Replica, asked: Replica) => Promise<Result>,
-  options: ReplicaOptions = {},
-): Promise<Result> {
-  return withBrokenBuild([...barrierBuild, ...[breakage].flat()], async (load) => {
-    const { replicas, database, adminKey, close } = await startReplicas(1);
-    const [writer] = replicas as readonly [Replica];
-    await buildVault(writer, ['ann', 'bob']);
-    const asked = await startReplica(database.url, adminKey, { ...options, build: await buildOf(load) });
-    try {
-      return await work(writer, asked);
-    } finally {
-      for (const place of places) at(place, undefined);
-      await asked.close();
-      await close();
-    }
-  });
-}
+import { ask, done, grant, outcome, revoke } from '../support/vault.ts';
 
 /** Ann is read while she has the role, loses it, the loss is known, and only then what was read arrives. */
 async function lateFill(breakage: Breakage | readonly Breakage[]): Promise<string[]> {
@@ -153,97 +110,3 @@ async function randomRaces(breakage: Breakage | readonly Breakage[], rounds: num
     return { questions, stale };
   });
 }
-
-/** What the driver says of a connection that the server ended. */
-const cut = () => Promise.reject(Object.assign(new Error('terminating connection'), { code: '57P01' }));
-const hang = () => new Promise(() => {});
-
-/**
- * Reads that fail, at every place in turn, by an error and by never coming back, just after a change; and how it is when
- * all is well again.
- */
-async function failures(breakage: Breakage | readonly Breakage[], rounds: number) {
-  const tally = { questions: 0, unavailable: 0, wrong: 0, wrongLater: 0 };
-  await withHeldReplica(
-    breakage,
-    async (writer, asked) => {
-      const known = await sizeOf(asked);
-      for (let round = 0; round < rounds; round += 1)
-        for (const place of places)
-          for (const fault of [cut, hang]) {
-            const gives = tally.questions % 2 === 0;
-            await (gives ? grant : revoke)(writer, 'ann');
-            await done(writer, 'PATCH', '/users/root', { email: `root-${tally.questions}@example.org` });
-            at(place, fault);
-            const due = gives ? 'allowed' : 'denied';
-            for (const answer of await Promise.all([1, 2, 3].map(() => outcome(asked, { user: 'ann' })))) {
-              tally.questions += 1;
-              if (answer === 503) tally.unavailable += 1;
-              else if (answer !== due) tally.wrong += 1;
-            }
-            at(place, undefined);
-            if (outcomeOf(await untilItAnswers(asked)) !== due) tally.wrongLater += 1;
-            await ask(asked, { user: `nobody-${tally.questions}` });
-          }
-      // Nobody is kept but Ann and who asks.
-      expect(await sizeOf(asked)).toBeLessThanOrEqual(known + 2);
-    },
-    { requestTimeoutMs: 400 },
-  );
-  return tally;
-}
-
-async function sizeOf(replica: Replica): Promise<number> {
-  const text = await replica.runtime.metrics.text();
-  return Number(/^rolecall_cached_users (\d+)$/m.exec(text)?.[1]);
-}
-
-/** Waits, within the time of the test, until the service knows again. */
-async function untilItAnswers(asked: Replica) {
-  for (;;) {
-    const answer = await ask(asked, { user: 'ann' });
-    if (answer.status < 500) return answer;
-    await pause(50);
-  }
-}
-
-describe('a read that failed', () => {
-  test('is no decision for anybody, and is not remembered (C-11)', { timeout: 3_600_000 }, async () => {
-    const tally = await failures([], long ? 100 : 1);
-    summarize('C-11', tally);
-    expect(tally).toMatchObject({ wrong: 0, wrongLater: 0 });
-    expect(tally.unavailable).toBeGreaterThan(0);
-  });
-
-  test.for<readonly [string, Breakage]>([
-    [
-      'a failed fill counts as one that found nobody',
-      {
-        file: 'services/decisions/user-cache.ts',
-        replace: 'this.#mirror.snapshot?.revision ?? null,\n    );',
-        by: `this.#mirror.snapshot?.revision ?? null).catch(() => ({
-      revision: this.#mirror.snapshot!.revision, users: [], credentials: [] }));`,
-      },
-    ],
-    [
-      'a failed read of the head is as good as one',
-      {
-        file: 'services/decisions/freshness.ts',
-        replace: 'const head = await headOfKnownPlace();',
-        by: `const head = await headOfKnownPlace().catch(() => ({
-      revision: mirror.snapshot!.revision, now: now(), place: place! }));`,
-      },
-    ],
-    [
-      'a failed read of the changes is as good as one',
-      {
-        file: 'services/decisions/freshness.ts',
-        replace: 'await mirror.reach(head.revision);',
-        by: 'await mirror.reach(head.revision).catch(() => {});',
-      },
-    ],
-  ])('is a decision in a build in which %s', { timeout: 120_000 }, async ([, breakage]) => {
-    const { wrong } = await failures(breakage, 1);
-    expect(wrong).toBeGreaterThan(0);
-  });
-});

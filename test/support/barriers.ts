@@ -4,14 +4,17 @@
  */
 import type { Breakage } from './broken-build.ts';
 
+export const places = [
+  'before users are read',
+  'after users were read',
+  'before changes are read',
+  'after changes were read',
+  'before the head is read',
+  'after the head was read',
+] as const;
+
 /** Where it can be made to wait or fail. */
-export type Place =
-  | 'before users are read'
-  | 'after users were read'
-  | 'before changes are read'
-  | 'after changes were read'
-  | 'before the head is read'
-  | 'after the head was read';
+export type Place = (typeof places)[number];
 
 const name = 'rolecallBarriers';
 const waits = (place: Place) =>

@@ -36,6 +36,8 @@ export interface Answer {
 
 export interface Replica {
   readonly app: FastifyInstance;
+  /** Of `root`. */
+  readonly key: string;
   readonly runtime: Runtime;
   /** The answer to a request, by `root` if no other key is named. */
   request(options: InjectOptions, key?: string): Promise<Answer>;
@@ -74,6 +76,7 @@ export async function startReplica(
   await app.ready();
   return {
     app,
+    key: adminKey,
     runtime,
     async request(asked, key = adminKey) {
       const headers = { authorization: `Bearer ${key}`, ...asked.headers };
