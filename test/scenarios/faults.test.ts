@@ -1,26 +1,28 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
 import { type ChaosProxy, startChaosProxy } from '../support/chaos-proxy.ts';
 import { type Watched, watch } from '../support/fault-watch.ts';
 import { long, summarize } from '../support/long-run.ts';
-import { makeRoot, type Replica, startReplica } from '../support/replicas.ts';
+import { buildOf, makeRoot, type Replica, startReplica } from '../support/replicas.ts';
 import { type OwnServer, startOwnServer } from '../support/servers.ts';
 import { type Watch, watchChanges } from '../support/shadow-log.ts';
-import { buildVault, grant } from '../support/vault.ts';
+import { ask, buildVault, grant } from '../support/vault.ts';
 
 const requestTimeoutMs = 1_000;
 const times = long ? 100 : 1;
 
 let server: OwnServer;
 let journal: Watch;
+let key: string;
 let proxies: readonly [ChaosProxy, ChaosProxy];
 let replicas: readonly [Replica, Replica];
 
 beforeAll(async () => {
   server = await startOwnServer({ synchronous_commit: 'on' });
   journal = await watchChanges(server.url);
-  const key = await makeRoot(server.url);
+  key = await makeRoot(server.url);
   proxies = [await startChaosProxy(server.url), await startChaosProxy(server.url)];
   const options = { listens: true, requestTimeoutMs };
   replicas = [
@@ -218,5 +220,26 @@ describe('no answer is wrong, no write is lost, nobody waits past the deadline',
     check('F-08, no room for the journal', seen);
     felt(seen);
     expect(made).toBe(0);
+  });
+});
+
+test('somebody waits past the deadline in a build whose deadlines end nothing', async () => {
+  const breakage: Breakage = {
+    file: 'storage/deadline.ts',
+    replace: 'const timer = setTimeout(() => reject(late()), Math.max(0, deadline - performance.now()));',
+    by: 'const timer = setTimeout(() => void [late, reject], Math.max(0, deadline - performance.now()));',
+  };
+  await withBrokenBuild(breakage, async (load) => {
+    const options = { build: await buildOf(load), requestTimeoutMs };
+    const replica = await startReplica(proxies[0].url, key, options);
+    await ask(replica, { user: 'ann' });
+    proxies[0].blackhole();
+    const asking = ask(replica, { user: 'ann' }).then(() => 'answered');
+    const waited = pause(requestTimeoutMs * 3).then(() => 'still waiting');
+    expect(await Promise.race([asking, waited])).toBe('still waiting');
+    proxies[0].heal();
+    proxies[0].reset();
+    await asking;
+    await replica.close();
   });
 });

@@ -1,7 +1,17 @@
+import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { long, summarize } from '../support/long-run.ts';
-import { type Replica, type Replicas, startReplica, startReplicas } from '../support/replicas.ts';
+import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
+import { long, spread, summarize } from '../support/long-run.ts';
+import {
+  type Build,
+  buildOf,
+  type Replica,
+  type Replicas,
+  soundBuild,
+  startReplica,
+  startReplicas,
+} from '../support/replicas.ts';
 import { ask, buildVault, grant, outcome, outcomeOf, permission, role } from '../support/vault.ts';
 
 let started: Replicas;
@@ -20,16 +30,34 @@ const metric = async (replica: Replica, name: string) =>
   Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(await replica.runtime.metrics.text())?.[1]);
 
 describe('many who ask at once', () => {
-  test('the same share one read of the head and one of the user, and each has a deadline of its own (C-13)', async () => {
-    const asked = await startReplica(started.database.url, started.adminKey);
+  /** What a thousand are told who ask the same at once, and how often the head was read for them. */
+  async function askThousand(build: Build) {
+    const asked = await startReplica(started.database.url, started.adminKey, { build });
     undo.push(() => asked.close());
     await ask(asked, {});
     const before = await metric(asked, 'rolecall_questions_per_head_read_count');
     const answers = await Promise.all(Array.from({ length: 1_000 }, () => ask(asked, { user: 'ann' })));
-    expect(answers.every((answer) => outcomeOf(answer) === 'denied')).toBe(true);
     const reads = (await metric(asked, 'rolecall_questions_per_head_read_count')) - before;
+    return { reads, told: new Set(answers.map(outcomeOf)) };
+  }
+
+  test('the same share one read of the head and one of the user, and each has a deadline of its own (C-13)', async () => {
+    const { reads, told } = await askThousand(soundBuild);
+    expect([...told]).toEqual(['denied']);
     summarize('C-13, reads of the head for 1,000 questions at once', { reads });
     expect(reads).toBeLessThan(100);
+  });
+
+  test('have a read each in a build that does not share them', async () => {
+    const breakage: Breakage = {
+      file: 'services/decisions/shared-read.ts',
+      replace: 'next ??= Promise',
+      by: 'next = Promise',
+    };
+    await withBrokenBuild(breakage, async (load) => {
+      const { reads } = await askThousand(await buildOf(load));
+      expect(reads).toBeGreaterThan(100);
+    });
   });
 
   test('of many cold replicas stay within the connections they may have, and all are answered (F-20)', {
@@ -37,6 +65,7 @@ describe('many who ask at once', () => {
   }, async () => {
     const many = long ? 20 : 6;
     const people = long ? 1_000_000 : 2_000;
+    const perReplica = long ? 1_000 : 100;
     const { sql, database, adminKey } = started;
     await sql`insert into rolecall.users (id) select 'user-' || n from generate_series(1, ${people}::int) as n`;
     await sql`insert into rolecall.user_roles (user_pk, role_pk, scope)
@@ -58,16 +87,37 @@ describe('many who ask at once', () => {
     );
     const replicas = await Promise.all(opening);
     undo.push(() => Promise.all(replicas.map((replica) => replica.close())));
-    const questions = replicas.flatMap((replica, place) =>
-      Array.from({ length: 100 }, (_, index) => {
-        const number = ((place * 7_919 + index * 104_729) % people) + 1;
-        return outcome(replica, { user: `user-${number}` });
-      }),
-    );
-    const answers = await Promise.all(questions);
+    const milliseconds: number[] = [];
+    const asking: Promise<unknown>[] = [];
+    for (let index = 0; index < many * perReplica; index += 1) {
+      const user = `user-${((index * 104_729) % people) + 1}`;
+      const begun = performance.now();
+      const asked = outcome(replicas[index % many] as Replica, { user });
+      asking.push(asked.finally(() => milliseconds.push(performance.now() - begun)));
+      // Two thousand in a second.
+      if (index % 20 === 19) await pause(10);
+    }
+    const answers = await Promise.all(asking);
     watching = false;
     await watch;
-    summarize('F-20', { replicas: many, users: people, questions: answers.length, 'most connections': most });
+    const reads = async (name: string) =>
+      (await Promise.all(replicas.map((replica) => metric(replica, name)))).reduce(
+        (sum, each) => sum + each,
+        0,
+      );
+    const ofRows = await reads('rolecall_row_reads_total\\{from="primary"\\}');
+    summarize('F-20', {
+      replicas: many,
+      users: people,
+      questions: answers.length,
+      refused: answers.filter((answer) => answer === 503).length,
+      'most connections': most,
+      'reads of rows': ofRows,
+      'reads of the head': await reads('rolecall_questions_per_head_read_count'),
+      ...spread(milliseconds),
+    });
+    // No more than one for each question, and one for whoever asks it.
+    expect(ofRows).toBeLessThanOrEqual(answers.length + many * 2);
     expect(answers.every((answer) => answer === 'allowed')).toBe(true);
     // Of each: a pool of 3, one for the head, one that listens; and the one that was there before.
     expect(most).toBeLessThanOrEqual(many * 5 + 5);
@@ -120,6 +170,24 @@ describe('rows that the service would never have made (F-19)', () => {
       insert into rolecall.role_permissions (role_pk, permission_pk, origin)
       select roles.pk, permissions.pk, 'api' from rolecall.roles, rolecall.permissions
       where key = ${role} and resource = 'many'`;
+    expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
+  });
+
+  test('an effect, a scope and a setting that no constraint would let pass', async () => {
+    const { sql } = started;
+    await sql`alter table rolecall.user_permissions drop constraint user_permissions_effect_known,
+      drop constraint user_permissions_scope_form`;
+    await sql`alter table rolecall.user_roles drop constraint user_roles_scope_form`;
+    await sql`
+      insert into rolecall.user_permissions (user_pk, permission_pk, effect, scope)
+      select users.pk, permissions.pk, 'perhaps', scope
+      from rolecall.users, rolecall.permissions, unnest(array['', ' ', 'a//b', '/']) as scope
+      where id = 'bob' and slug = 'vault_open'`;
+    await sql`insert into rolecall.user_roles (user_pk, role_pk, scope)
+      select users.pk, roles.pk, scope from rolecall.users, rolecall.roles, unnest(array[' ', 'a//b', '/']) as scope
+      where id = 'bob' and key = ${role}`;
+    await sql`insert into rolecall.settings (key, value) values
+      ('lease_ms', '"soon"'), ('authorize_batch_limit', '{"many": true}'), ('of_another_release', '[1]')`;
     expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
   });
 
