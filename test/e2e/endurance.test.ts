@@ -1,94 +1,17 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import postgres from 'postgres';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
+import { ceilingOf, type LoadStage, openLoadStage, people, poolSize } from '../support/load-stage.ts';
 import { long, spread, summarize } from '../support/long-run.ts';
-import { environmentFor, type Program, start } from '../support/program.ts';
-import { makeRoot, type Replica, startReplica } from '../support/replicas.ts';
-import { type OwnServer, startOwnServer } from '../support/servers.ts';
-import { type Came, type Prepared, preparedCheck, startLoad } from '../support/steady-load.ts';
-import { buildVault, done, grant, permission } from '../support/vault.ts';
+import { type Came, startLoad } from '../support/steady-load.ts';
+import { done, grant, permission } from '../support/vault.ts';
 
-const people = 2_000;
-/** How many of them are replaced in a minute, and how many keys. */
-const churn = { people: people / 20, keys: 1 };
+/** How many users are replaced in a minute. */
+const churn = people / 20;
 const keys = 20;
-const [soakMinutes, faultAtMinutes, overloadMinutes] = [20, 4, 3];
-const poolSize = 5;
+const [soakMinutes, faultAtMinutes] = [20, 4];
 
-let server: OwnServer;
-let sql: postgres.Sql;
-let key: string;
-let writer: Replica;
-let program: Program;
-let url: string;
-
-beforeEach(async () => {
-  server = await startOwnServer();
-  sql = postgres(server.url, { max: 1, onnotice: () => {} });
-  key = await makeRoot(server.url);
-  writer = await startReplica(server.url, key);
-  await buildVault(writer);
-  await sql`insert into rolecall.users (id) select 'user-' || n from generate_series(1, ${people}::int) as n`;
-  await sql`insert into rolecall.user_roles (user_pk, role_pk, scope)
-    select users.pk, roles.pk, '' from rolecall.users, rolecall.roles
-    where users.id like 'user-%' and users.pk % 2 = 0 and roles.key = 'keeper'`;
-});
-afterEach(async () => {
-  program.child.kill('SIGKILL');
-  await program.ended();
-  await writer.close();
-  await sql.end();
-  await server.remove();
-});
-
-async function serve(variables: Readonly<Record<string, string>> = {}): Promise<void> {
-  const environment = environmentFor(server.url, {
-    LOG_LEVEL: 'warn',
-    ROLECALL_POOL_SIZE: String(poolSize),
-    ...variables,
-  });
-  program = start(['serve'], { ...environment, LOG_LEVEL: 'info' });
-  [, url = ''] = await program.prints(/"msg":"listening on ([^"]+)"/);
-}
-
-async function makeKey(name: string): Promise<{ id: string; key: string }> {
-  const { status, body } = await writer.request({
-    method: 'POST',
-    url: '/keys',
-    payload: { user: 'root', name, permissions: ['rolecall.check'] },
-  });
-  expect(status).toBe(201);
-  return body as { id: string; key: string };
-}
-
-/** Everybody is asked about once; every second one may. */
-async function questions(by: readonly string[]): Promise<Prepared[]> {
-  const rows = await sql<{ id: string; may: boolean }[]>`
-    select id, pk % 2 = 0 as may from rolecall.users where id like 'user-%' order by random()`;
-  return rows.map(({ id, may }, place) => {
-    const freshness = place % 4 === 0 ? 'lease' : 'latest';
-    return preparedCheck(by[place % by.length] as string, { user: id, permission, freshness }, may);
-  });
-}
-
-async function ceiling(prepared: readonly Prepared[], connections: number): Promise<Came> {
-  const warming = startLoad(url, prepared, { connections });
-  await pause(5_000);
-  await warming.end();
-  const load = startLoad(url, prepared, { connections });
-  await pause(10_000);
-  const came = load.take();
-  await load.end();
-  return came;
-}
-
-const rateOf = ({ statuses, seconds }: Came) => (statuses[200] ?? 0) / seconds;
-
-async function figures(): Promise<(name: string) => number> {
-  const answer = await fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${key}` } });
-  const text = await answer.text();
-  return (name) => Number(new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1]);
-}
+let stage: LoadStage;
+afterEach(() => stage.close());
 
 interface Sample {
   readonly minutes: number;
@@ -98,11 +21,13 @@ interface Sample {
   readonly files: number;
   readonly connections: number;
   readonly listeners: number;
+  /** The longest delay of the event loop since the sample before, in milliseconds. */
+  readonly loop: number;
 }
 
-async function sample(begun: number): Promise<Sample> {
+async function sample({ metrics, sql }: LoadStage, begun: number): Promise<Sample> {
   const [metric, [row]] = await Promise.all([
-    figures(),
+    metrics(),
     sql<{ connections: number; listeners: number }[]>`
       select count(*)::int as connections,
         (count(*) filter (where application_name = 'rolecall listener'))::int as listeners
@@ -116,6 +41,7 @@ async function sample(begun: number): Promise<Sample> {
     files: metric('process_open_fds'),
     connections: row?.connections ?? 0,
     listeners: row?.listeners ?? 0,
+    loop: metric('nodejs_eventloop_lag_max_seconds') * 1_000,
   };
 }
 
@@ -137,13 +63,14 @@ function floors(samples: readonly Sample[], of: (one: Sample) => number): [numbe
 }
 
 describe.runIf(long)('a process of the service under load for long', () => {
-  test('takes no more memory, handles and connections as time goes on, through churn and faults (L-05)', {
+  test('takes no more memory, handles and connections as time goes on, through churn and faults (L-05, L-08)', {
     timeout: 3_600_000,
   }, async () => {
+    stage = await openLoadStage();
+    const { server, sql, writer, url, makeKey, questions, metrics } = stage;
     const made = await Promise.all(Array.from({ length: keys }, (_, number) => makeKey(`soak-${number}`)));
-    await serve();
     const prepared = await questions(made.map((each) => each.key));
-    const most = rateOf(await ceiling(prepared, 32));
+    const most = await ceilingOf(url, prepared, 32);
     const load = startLoad(url, prepared, { connections: 32, rate: most * 0.7 });
     const begun = performance.now();
     const samples: Sample[] = [];
@@ -152,7 +79,7 @@ describe.runIf(long)('a process of the service under load for long', () => {
     while (performance.now() - begun < soakMinutes * 60_000) {
       const minute = (performance.now() - begun) / 60_000;
       // Who comes and goes, and a key that is used once.
-      for (let count = 0; count < churn.people / 6; count += 1) {
+      for (let count = 0; count < churn / 6; count += 1) {
         const id = `passing-${crypto.randomUUID()}`;
         await done(writer, 'POST', '/users', { id });
         await grant(writer, id);
@@ -177,7 +104,7 @@ describe.runIf(long)('a process of the service under load for long', () => {
         }
         await pause(5_000);
       }
-      samples.push(await sample(begun));
+      samples.push(await sample(stage, begun));
       all.push(load.take());
       await pause(8_000);
     }
@@ -209,6 +136,7 @@ describe.runIf(long)('a process of the service under load for long', () => {
       files: range((one) => one.files),
       connections: range((one) => one.connections),
       listeners: range((one) => one.listeners),
+      'loop delay ms, p99 and most': `${((await metrics())('nodejs_eventloop_lag_p99_seconds') * 1_000).toFixed(1)} ${Math.max(...warm.map(({ loop }) => loop)).toFixed(1)}`,
       'p99 ms, first and last third': `${p99(all.slice(0, all.length / 3))} ${p99(all.slice((all.length * 2) / 3))}`,
     });
     expect(wrong).toBe(0);
@@ -221,61 +149,4 @@ describe.runIf(long)('a process of the service under load for long', () => {
       Math.min(...warm.map(({ handles }) => handles)) + poolSize + 8,
     );
   });
-
-  test.for([
-    ['all of which it takes on', 2_000],
-    ['two thirds of which it refuses', 64],
-  ] as const)(
-    'asked three times as much at once, %s, goes on answering, and is well again at once (L-06)',
-    {
-      timeout: 1_800_000,
-    },
-    async ([how, bound]) => {
-      const [greedy, modest] = [await makeKey('greedy'), await makeKey('modest')];
-      await serve({ ROLECALL_MAX_IN_FLIGHT: String(bound) });
-      const [byGreedy, byModest] = [await questions([greedy.key]), await questions([modest.key])];
-      const alone = await ceiling([...byGreedy, ...byModest], 32);
-      const most = rateOf(alone);
-
-      // One client asks for nearly all of it and comes back at once whatever it is told; another asks as it always does.
-      const calm = startLoad(url, byModest, { connections: 8, rate: most / 10 });
-      await pause(10_000);
-      const before = calm.take();
-      const flood = startLoad(url, byGreedy, { connections: 3 * 64 - 8 });
-      await pause(overloadMinutes * 60_000);
-      const [flooded, during] = [flood.take(), calm.take()];
-      const over = performance.now();
-      await flood.end();
-      for (;;) {
-        calm.take();
-        await pause(250);
-        const came = calm.take();
-        if (Object.keys(came.statuses).every((status) => status === '200')) break;
-      }
-      const recovery = performance.now() - over;
-      await pause(10_000);
-      const after = calm.take();
-      await calm.end();
-      const refused = (came: Came) => (came.statuses[503] ?? 0) + (came.statuses[429] ?? 0);
-      const goodput = rateOf(flooded) + rateOf(during);
-      const p99 = ({ latencies }: Came) => spread(latencies)['p99'] ?? '';
-      summarize(`L-06, ${how}`, {
-        'ceiling, answers per second': Math.round(most),
-        'answered in overload': Math.round(goodput),
-        share: (goodput / most).toFixed(2),
-        'refused per second': Math.round(refused(flooded) / flooded.seconds),
-        'statuses of the other client': JSON.stringify(during.statuses),
-        'p99 ms of the other client before, during, after': `${p99(before)} ${p99(during)} ${p99(after)}`,
-        'recovery ms': Math.round(recovery),
-      });
-      for (const came of [before, flooded, during, after]) expect(came.wrong).toBe(0);
-      for (const came of [flooded, during])
-        expect(
-          Object.keys(came.statuses).filter((status) => !['200', '429', '503'].includes(status)),
-        ).toEqual([]);
-      expect(Object.keys(during.statuses)).toEqual(['200']);
-      expect(refused(flooded) > 0).toBe(bound === 64);
-      expect(goodput).toBeGreaterThan(0);
-    },
-  );
 });
