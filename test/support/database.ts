@@ -25,12 +25,17 @@ export function createEmptyDatabase(locale = ''): Promise<TestDatabase> {
   return createDatabase('template0', locale);
 }
 
+/** A copy of a migrated database that nobody is connected to. */
+export function copyDatabase({ url }: TestDatabase): Promise<TestDatabase> {
+  return createDatabase(new URL(url).pathname.slice(1));
+}
+
 async function createDatabase(template: string, locale = ''): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`;
   await asAdministrator((sql) => copyWhenUnused(sql, template, name, locale));
   const url = new URL(inject('postgresUrl'));
   url.pathname = `/${name}`;
-  if (template === templateName) await pretendItWasMadeHere(url.href);
+  if (template !== 'template0') await pretendItWasMadeHere(url.href);
   return {
     url: url.href,
     drop: () => asAdministrator((sql) => sql`drop database if exists ${sql(name)} with (force)`),

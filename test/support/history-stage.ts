@@ -76,10 +76,15 @@ export async function readWorld(sql: postgres.Sql): Promise<HistoryWorld> {
   const edges = await sql<HistoryWorld['edges']>`
     select key as role, slug as permission, origin, withheld from rolecall.role_permissions
     join rolecall.roles on roles.pk = role_pk join rolecall.permissions on permissions.pk = permission_pk`;
+  const window = sql`'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000,
+    'reason', reason`;
   const users = await sql<(HistoryUser & { id: string })[]>`
     select id, active, array(
-      select json_build_object('role', key, 'scope', scope, 'startsAt', null, 'expiresAt', null, 'reason', reason)
-      from rolecall.user_roles join rolecall.roles on roles.pk = role_pk where user_pk = users.pk) as grants
+      select json_build_object('role', key, 'scope', scope, ${window})
+      from rolecall.user_roles join rolecall.roles on roles.pk = role_pk where user_pk = users.pk) as grants, array(
+      select json_build_object('permission', slug, 'scope', scope, 'effect', effect, ${window})
+      from rolecall.user_permissions join rolecall.permissions on permissions.pk = permission_pk
+      where user_pk = users.pk) as exceptions
     from rolecall.users`;
   return {
     permissions: new Map(permissions.map(({ slug, retired }) => [slug, retired ? 'retired' : 'registered'])),
@@ -87,7 +92,7 @@ export async function readWorld(sql: postgres.Sql): Promise<HistoryWorld> {
     roles: new Map(roles.map(({ key, declared, system }) => [key, { declared, system }])),
     includes: [...includes],
     edges: [...edges],
-    users: new Map(users.map(({ id, active, grants }) => [id, { active, grants, exceptions: [] }])),
+    users: new Map(users.map(({ id, ...user }) => [id, user])),
     keys: [],
   };
 }

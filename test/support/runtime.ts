@@ -5,10 +5,14 @@ import { openRuntime, type Runtime } from '../../src/runtime.ts';
 /** Any key will do: every database of the tests is sealed with this one. */
 export const testJournalKey = 'a-key-for-tests-only-0123456789abcdef';
 
-/** The real services on a database. `variables` are further ones of the environment, such as ROLECALL_POOL_SIZE. */
+/**
+ * The real services on a database. `variables` are further ones of the environment, such as ROLECALL_POOL_SIZE; `open` is
+ * that of another build.
+ */
 export function openTestRuntime(
   url: string,
   variables: Readonly<Record<string, string>> = {},
+  open = openRuntime,
 ): Promise<Runtime> {
   const environment = {
     DATABASE_URL: url,
@@ -18,5 +22,5 @@ export function openTestRuntime(
     ROLECALL_WRONG_KEY_LIMIT: '1000000',
     ...variables,
   };
-  return openRuntime(loadConfig(['database', 'journalKey'], environment), pino({ level: 'silent' }));
+  return open(loadConfig(['database', 'journalKey'], environment), pino({ level: 'silent' }));
 }
