@@ -19,6 +19,38 @@ async function write(name: string, text: string): Promise<string> {
   return path;
 }
 
+describe('matrix validate', () => {
+  const two = (other: string, more = '') => `version: 1
+permissions:
+  documents: { view_document: See a document }
+  ${other}
+roles: {}
+${more}`;
+
+  test('says that files are sound, and warns of permissions with nearly one name until somebody means both (2.7)', async () => {
+    expect(await run('validate')).toMatchObject({
+      code: 0,
+      stderr: '',
+      stdout: expect.stringMatching(/^The files are sound: 1 layer, \d+ permissions, \d+ roles\.$/m),
+    });
+    const nearly = 'adminpanel: { view_documents: See documents }';
+    const twins = await run('validate', '--file', await write('twins.yaml', two(nearly)));
+    expect(twins.code).toBe(0);
+    expect(twins.stdout).toMatch(/^worth a look: .*adminpanel\.view_documents.*documents\.view_document/m);
+    const meant = 'acknowledge: { adminpanel.view_documents: [documents.view_document] }\n';
+    const silent = await run('validate', '--file', await write('meant.yaml', two(nearly, meant)));
+    expect(silent.stdout).not.toContain('worth a look');
+  });
+
+  test('refuses two permissions with one slug, where the second stands (2.3)', async () => {
+    const path = await write('colliding.yaml', two('documents_view: { document: See }'));
+    const { code, stdout, stderr } = await run('validate', '--file', path);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
+    expect(stderr).toContain('colliding.yaml:4:21 ');
+    expect(stderr).toContain('share the slug "documents_view_document"');
+  });
+});
+
 describe('matrix test', () => {
   test('holds the shipped baseline to the shipped tests, and says how much they cover', async () => {
     const { code, stdout, stderr } = await run('test');

@@ -102,6 +102,10 @@ describe('a fresh database', () => {
     });
     expect(await journalRows()).toBe(rows);
     expect(await edges()).toEqual([]);
+    // Whoever writes past the service meets the same wall in the database.
+    await expect(
+      sql`insert into rolecall.permissions (resource, action) values ('a_b', 'c')`,
+    ).rejects.toMatchObject({ code: '23505' });
   });
 });
 
