@@ -11,7 +11,6 @@ import { isLimited, isSelf, type Principal, usersBehind } from '../domain/princi
 import { covers, everywhere } from '../domain/scopes.ts';
 import { commonSight, type Sight, seesNothing } from '../domain/sight.ts';
 import { administratorRemains } from '../storage/administrators.ts';
-import { credentialStands } from '../storage/api-keys.ts';
 import { type Facts, loadFacts } from '../storage/read-models/facts.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import type { Call } from './call.ts';
@@ -76,13 +75,11 @@ export async function readPower(
   { caller }: Call,
   users: readonly UserId[],
 ): Promise<PowerFacts> {
-  const isUser = caller.kind === 'user';
-  const concerned = isUser ? [...usersBehind(caller), ...users] : users;
-  const [facts, stands] = await Promise.all([
-    loadFacts(handle, handle.catalogueAt, concerned),
-    isUser ? credentialStands(handle.sql, caller.credentialPk) : true,
-  ]);
-  return { facts, credentialStands: stands };
+  if (caller.kind === 'operator')
+    return { facts: await loadFacts(handle, handle.catalogueAt, users), credentialStands: true };
+  const concerned = [...usersBehind(caller), ...users];
+  const facts = await loadFacts(handle, handle.catalogueAt, concerned, [caller.credentialId]);
+  return { facts, credentialStands: facts.standing.has(caller.credentialPk) };
 }
 
 /** The judgement of `guardChange`, for changes that read what they need all at once. */

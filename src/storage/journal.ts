@@ -105,11 +105,14 @@ export async function appendJournal(
       from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as row (revision bigint, number int,
         time timestamptz, kind text, "actorKind" text, "actorPk" bigint, "credentialPk" bigint, "throughPk" bigint, "requestId" text,
         "userPk" bigint, "rolePk" bigint, "permissionPk" bigint, before jsonb, after jsonb, digests jsonb, hmac text)
-    ), kept as (
-      insert into rolecall.personal (revision, number, field, user_pk, salt, value)
-      select ${revision}, number, field, user_pk, decode(salt, 'hex'), value
-      from jsonb_to_recordset(${JSON.stringify(personal)}::text::jsonb)
-        as row (number int, field text, user_pk bigint, salt text, value text)
-    )
+    ) ${personal.length > 0 ? keptIn(sql, revision, personal) : sql``}
     select pg_notify(${revisionChannel}, ${`${locked.epoch}-${revision}`})`;
 }
+
+const keptIn = (sql: Sql, revision: number, personal: readonly Record<string, unknown>[]) => sql`
+  , kept as (
+    insert into rolecall.personal (revision, number, field, user_pk, salt, value)
+    select ${revision}, number, field, user_pk, decode(salt, 'hex'), value
+    from jsonb_to_recordset(${JSON.stringify(personal)}::text::jsonb)
+      as row (number int, field text, user_pk bigint, salt text, value text)
+  )`;

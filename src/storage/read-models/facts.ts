@@ -3,7 +3,6 @@ import type { UserAccess } from '../../domain/decision/user-access.ts';
 import type { Instant, UserId } from '../../domain/ids.ts';
 import type { ReadHandle } from '../database.ts';
 import type { CatalogueAt } from './catalogue-at.ts';
-import { readMoment } from './moment.ts';
 import { loadUsers } from './user-rows.ts';
 
 /** Everything that decisions about some users need. */
@@ -15,16 +14,25 @@ export interface Facts {
   readonly users: ReadonlyMap<UserId, UserAccess>;
 }
 
-/** Reads it in statements that go out together: of one state if nothing can change between them. */
+/** The same, with which of some credentials may still be used, by their internal keys; an identity's is below zero. */
+export interface FactsOfCredentials extends Facts {
+  readonly standing: ReadonlySet<number>;
+}
+
+/** Reads it in one statement, and the catalogue in another where it is not known: of one state if nothing can change between them. */
 export async function loadFacts(
   handle: ReadHandle,
   catalogueAt: CatalogueAt,
   users: readonly UserId[],
-): Promise<Facts> {
-  const [moment, rows] = await Promise.all([readMoment(handle.sql), loadUsers(handle.sql, users, [])]);
+  credentialIds: readonly string[] = [],
+): Promise<FactsOfCredentials> {
+  const rows = await loadUsers(handle.sql, users, credentialIds);
+  const { now, credentials, identities } = rows;
+  const keys = credentials.filter(({ revoked, expiresAt }) => !revoked && (expiresAt ?? now + 1) > now);
   return {
-    now: moment.now,
-    catalogue: await catalogueAt(handle, moment),
+    now,
+    catalogue: await catalogueAt(handle, rows),
     users: new Map(rows.users.map(({ id, access }) => [id, access])),
+    standing: new Set([...keys.map(({ pk }) => pk), ...identities.map(({ pk }) => -pk)]),
   };
 }

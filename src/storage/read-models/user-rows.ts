@@ -4,6 +4,7 @@ import { type Identity, identityNamed } from '../../domain/identities.ts';
 import type { Instant, PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { Revision } from '../../domain/revisions.ts';
 import type { Sql } from '../database.ts';
+import type { Moment } from './moment.ts';
 
 export interface UserRow {
   readonly pk: number;
@@ -39,8 +40,7 @@ export interface UserRows {
   readonly identities: readonly IdentityRow[];
 }
 
-interface Row {
-  readonly revision: Revision;
+interface Row extends Moment {
   readonly users: readonly { pk: number; id: UserId; active: boolean }[];
   readonly grants: readonly (Grant & { user: number })[];
   readonly exceptions: readonly (Exception & { user: number })[];
@@ -49,14 +49,14 @@ interface Row {
 }
 
 /**
- * Reads users, by id or as the owners of keys and identities, with all that decides about them, and the revision they belong to, in one
+ * Reads users, by id or as the owners of keys and identities, with all that decides about them, and the moment they belong to, in one
  * statement and so on one snapshot. Rows come as they are, expired ones too: `domain/decision` says what they mean.
  */
 export async function loadUsers(
   sql: Sql,
   ids: readonly UserId[],
   credentialIds: readonly string[],
-): Promise<UserRows> {
+): Promise<UserRows & Moment> {
   const identities = credentialIds.flatMap((id) => identityNamed(id) ?? []);
   const [issuers, subjects] = [identities.map((one) => one.issuer), identities.map((one) => one.subject)];
   const [row] = await sql<[Row]>`
@@ -72,7 +72,8 @@ export async function loadUsers(
       union select pk, id, active from rolecall.users where pk in
         (select user_pk from credentials union all select user_pk from linked)
     )
-    select (select json_build_object('epoch', epoch, 'value', value) from rolecall.revision) as revision,
+    select json_build_object('epoch', epoch, 'value', value) as revision, catalogue_value::float8 as "catalogueValue",
+      floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now,
       (select coalesce(json_agg(json_build_object('pk', pk, 'id', id, 'active', active)), '[]') from people) as users,
       (select coalesce(json_agg(json_build_object('user', user_pk, 'role', key, 'scope', scope,
           'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000)), '[]')
@@ -88,14 +89,16 @@ export async function loadUsers(
         from credentials join people on people.pk = user_pk) as credentials,
       (select coalesce(json_agg(json_build_object('pk', linked.pk, 'userPk', user_pk, 'user', people.id,
           'issuer', issuer, 'subject', subject)), '[]')
-        from linked join people on people.pk = user_pk) as identities`;
+        from linked join people on people.pk = user_pk) as identities
+    from rolecall.revision`;
+  const { revision, catalogueValue, now } = row;
   const users = new Map<number, UserRow & { access: { grants: Grant[]; exceptions: Exception[] } }>();
   for (const { pk, id, active } of row.users)
     users.set(pk, { pk, id, access: { active, grants: [], exceptions: [] } });
   for (const { user, ...grant } of row.grants) users.get(user)?.access.grants.push(grant);
   for (const { user, ...exception } of row.exceptions) users.get(user)?.access.exceptions.push(exception);
   return {
-    revision: row.revision,
+    ...{ revision, catalogueValue, now },
     users: [...users.values()],
     credentials: row.credentials.map((credential) => ({
       ...credential,
