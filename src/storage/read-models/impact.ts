@@ -2,7 +2,7 @@ import { Catalogue } from '../../domain/decision/catalogue.ts';
 import { type Impact, ImpactCount, impactOn } from '../../domain/decision/impact.ts';
 import type { UserAccess } from '../../domain/decision/user-access.ts';
 import type { Instant, RoleKey, UserId } from '../../domain/ids.ts';
-import type { JournalEntry } from '../../domain/journal-entries.ts';
+import { changesCatalogue, type JournalEntry } from '../../domain/journal-entries.ts';
 import type { Sight } from '../../domain/sight.ts';
 import type { Sql } from '../database.ts';
 import { loadChanges } from './changes.ts';
@@ -19,6 +19,7 @@ const readAtOnce = 2_000;
 /**
  * What a change, made in this transaction and noted as `entries`, does to what users may do. `undo` takes it back in the
  * midst: those whom the entries name are looked at on both sides, and everybody else only through the roles that changed.
+ * A change of grants alone leaves the meaning of roles, and so everybody else, as it was.
  */
 export async function impactOf(
   sql: Sql,
@@ -27,12 +28,14 @@ export async function impactOf(
   undo: () => Promise<unknown>,
 ): Promise<Impact> {
   const named = [...new Set(entries.flatMap(({ userPk }) => userPk ?? []))];
-  const rolePks = [...new Set(entries.flatMap(({ rolePk }) => rolePk ?? []))];
+  const count = new ImpactCount(sight);
+  if (entries.length === 0) return count.total();
+  const movesCatalogue = entries.some(({ kind }) => changesCatalogue(kind));
+  const rolePks = movesCatalogue ? [...new Set(entries.flatMap(({ rolePk }) => rolePk ?? []))] : [];
   const { now } = await readMoment(sql);
   const after = await standing(sql, named, rolePks);
   await undo();
-  const before = await standing(sql, named, rolePks);
-  const count = new ImpactCount(sight);
+  const before = await standing(sql, named, rolePks, movesCatalogue ? undefined : after.catalogue);
   const compare = (id: UserId, had: UserAccess | undefined, has: UserAccess | undefined, at: Instant) =>
     count.add(
       id,
@@ -45,20 +48,20 @@ export async function impactOf(
   for (const [pk, id] of everybody)
     compare(id, before.people.get(pk)?.access, after.people.get(pk)?.access, now);
   const changed = [...before.roles, ...after.roles];
+  if (changed.length === 0) return count.total();
   const roles = (await allRoles(sql)).filter((role) =>
     changed.some(
       (key) => before.catalogue.closureOf(role).has(key) || after.catalogue.closureOf(role).has(key),
     ),
   );
-  if (changed.length > 0)
-    for await (const { pk, id, access } of holdersOf(sql, roles))
-      if (!everybody.has(pk)) compare(id, access, access, now);
+  for await (const { pk, id, access } of holdersOf(sql, roles))
+    if (!everybody.has(pk)) compare(id, access, access, now);
   return count.total();
 }
 
-async function standing(sql: Sql, pks: readonly number[], rolePks: readonly number[]) {
-  const [{ catalogue }, people, roles] = await Promise.all([
-    loadChanges(sql),
+async function standing(sql: Sql, pks: readonly number[], rolePks: readonly number[], known?: Catalogue) {
+  const [catalogue, people, roles] = await Promise.all([
+    known ?? loadCatalogue(sql),
     peopleWhere(
       sql,
       sql`users.pk in (select value::bigint from jsonb_array_elements_text(${json(pks)}::text::jsonb))`,
@@ -67,12 +70,17 @@ async function standing(sql: Sql, pks: readonly number[], rolePks: readonly numb
       select key from rolecall.roles
       where pk in (select value::bigint from jsonb_array_elements_text(${json(rolePks)}::text::jsonb))`,
   ]);
-  if (!catalogue) throw new Error('the catalogue was not read');
   return {
-    catalogue: new Catalogue(catalogue),
+    catalogue,
     people: new Map(people.map((person) => [person.pk, person])),
     roles: roles.map(({ key }) => key),
   };
+}
+
+async function loadCatalogue(sql: Sql): Promise<Catalogue> {
+  const { catalogue } = await loadChanges(sql);
+  if (!catalogue) throw new Error('the catalogue was not read');
+  return new Catalogue(catalogue);
 }
 
 async function allRoles(sql: Sql): Promise<readonly RoleKey[]> {
