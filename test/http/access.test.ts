@@ -63,6 +63,9 @@ const strangers: Readonly<
   'a wrong secret': () => ({
     authorization: `Bearer ${formatApiKey({ id: idOf(good()), secret: 'A'.repeat(43) })}`,
   }),
+  'a key with the prefix of another environment': () => ({
+    authorization: `Bearer ${good().replace(/^rc_/, 'rc_test_')}`,
+  }),
   'a wrong checksum': () => ({ authorization: `Bearer ${good().slice(0, -6)}AAAAAA` }),
   'an unknown key': () => ({
     authorization: `Bearer ${formatApiKey({ id: 'A'.repeat(12), secret: 'A'.repeat(43) })}`,
@@ -123,6 +126,7 @@ test('all who are refused a key are told the same, so that nobody learns which k
   const states = [
     'a wrong secret',
     'a wrong checksum',
+    'a key with the prefix of another environment',
     'an unknown key',
     'a revoked key',
     'an expired key',
@@ -187,6 +191,30 @@ describe('a permission', () => {
     const response = await send(operation, bearer(await narrowed([String(neededBy(operation))])));
     expectContract(response, operation.method, operation.path);
     expect(response.status, response.text).toBeOneOf([200, 201, 404, 428]);
+  });
+
+  /** Those that need it in a scope of their own, and do not answer with what lies where it is held. */
+  const placed = demanding.filter(({ description }) => !description?.includes('wherever'));
+
+  describe.for(['its user', 'the key'])('that %s has elsewhere only (A-01)', (whose) => {
+    let key: string;
+    beforeAll(async () => {
+      const scope = 'org/elsewhere';
+      if (whose === 'its user') {
+        key = await service.keyFor('delegated-elsewhere');
+        await service.as().put('/users/delegated-elsewhere/roles/admin').query({ scope }).expect(201);
+      } else
+        key = (await service.as().post('/keys').send({ user: 'good', name: 'x', scope }).expect(201)).body
+          .key;
+    });
+
+    test.for(placed)('does not open $method $path', async (operation) => {
+      const response = await send(operation, bearer(key));
+      expectContract(response, operation.method, operation.path);
+      const refused = response.body.outcomes?.[0] ?? response.body;
+      const detail = expect.stringContaining(String(neededBy(operation)));
+      expect(refused).toMatchObject({ code: 'forbidden', detail });
+    });
   });
 });
 
