@@ -41,7 +41,8 @@ export interface Stage {
   world(size?: Size): Promise<World>;
   /** A copy of a world in the state it is in. Nobody may be connected to it. */
   copy(world: World): Promise<World>;
-  serve(world: World): Promise<Server>;
+  /** The service on a world, by another program than the one that was built if one is named. */
+  serve(world: World, program?: string): Promise<Server>;
   /** One of the limits of `bench/limits` that listens. */
   limitServer(file: string, ...words: string[]): Promise<Server>;
   /** Another program of the bench, on the measured core. */
@@ -118,7 +119,7 @@ export async function openStage(options: Options, cores: Cores | undefined): Pro
       const template = new URL(world.databaseUrl).pathname.slice(1);
       return { ...world, databaseUrl: await emptyDatabase(template) };
     },
-    serve: async ({ databaseUrl }) => {
+    serve: async ({ databaseUrl }, program = service) => {
       const environment = {
         DATABASE_URL: databaseUrl,
         ROLECALL_JOURNAL_KEY: journalKey,
@@ -126,7 +127,7 @@ export async function openStage(options: Options, cores: Cores | undefined): Pro
         // A machine that is busy otherwise is to show in the figures, not as requests that were given up.
         ROLECALL_REQUEST_TIMEOUT_MS: '20000',
       };
-      return keep(await startServer([service, 'serve'], environment, cores));
+      return keep(await startServer([program, 'serve'], environment, cores));
     },
     limitServer: async (...program: Program) => keep(await startServer(placed(program), {}, cores)),
     measuredWorker: async (...program: Program) => keep(startWorker(placed(program), cores)),

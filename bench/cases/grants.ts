@@ -2,43 +2,47 @@ import { spareRole } from '../data.ts';
 import { atLeast, ratioOf } from '../figures.ts';
 import { load } from '../load.ts';
 import type { Case } from '../main.ts';
+import type { Server } from '../processes.ts';
 import { request } from '../requests.ts';
-import { interleave, type Run } from '../rounds.ts';
+import { type Contender, interleave, type Run } from '../rounds.ts';
+import type { Stage, World } from '../stage.ts';
+import { makeUnguarded } from '../unguarded.ts';
 
 const callers = 16;
 /** More than any run can make, in a second. */
 const mostGrantsPerSecond = 4_000;
 
-/** Granting one role to one user at a time. Raw SQL works on a copy, for its journal proves nothing. */
+/** Grants one role to one user after another, until somebody else has had it: each run goes on where the last one ended. */
+function granting({ generator }: Stage, service: Server, { administratorKey }: World): Contender {
+  let granted = 0;
+  const nextRequests = (seconds: number) =>
+    Array.from({ length: seconds * mostGrantsPerSecond }, () => {
+      granted += 1;
+      return request('PUT', `/users/u${granted}/roles/${spareRole}`, administratorKey, {});
+    });
+  return (seconds) => {
+    const requests = nextRequests(seconds);
+    return load(generator, service, { connections: callers, seconds, requests, repeat: false, expect: 201 });
+  };
+}
+
+const worldOf = (stage: Stage) => {
+  const { roles, permissions } = stage.usualSize;
+  return stage.world({ users: stage.options.quick ? 50_000 : 200_000, roles, permissions });
+};
+
+/** Granting one role to one user at a time. What it is measured against works on a copy: raw SQL proves nothing by its journal. */
 export const grantCases: readonly Case[] = [
   {
     name: 'grants',
     async measure(stage) {
-      const { roles, permissions } = stage.usualSize;
-      const world = await stage.world({ users: stage.options.quick ? 50_000 : 200_000, roles, permissions });
-      const { databaseUrl } = await stage.copy(world);
-      const service = await stage.serve(world);
-      const raw = await stage.measuredWorker('limits/grants.js', databaseUrl, String(callers));
-      let granted = 0;
-      const nextRequests = (seconds: number) =>
-        Array.from({ length: seconds * mostGrantsPerSecond }, () => {
-          granted += 1;
-          return request('PUT', `/users/u${granted}/roles/${spareRole}`, world.administratorKey, {});
-        });
-      const pairs = await interleave(
-        stage,
-        'grants',
-        (seconds) => {
-          const requests = nextRequests(seconds);
-          return load(stage.generator, service, {
-            connections: callers,
-            seconds,
-            requests,
-            repeat: false,
-            expect: 201,
-          });
-        },
-        (seconds) => raw.ask<Run>({ seconds }),
+      const world = await worldOf(stage);
+      const copy = await stage.copy(world);
+      const raw = await stage.measuredWorker('limits/grants.js', copy.databaseUrl, String(callers));
+      const own = await stage.copy(world);
+      const service = await stage.serve(own);
+      const pairs = await interleave(stage, 'grants', granting(stage, service, own), (seconds) =>
+        raw.ask<Run>({ seconds }),
       );
       await Promise.all([service.stop(), raw.stop()]);
       return [
@@ -50,6 +54,36 @@ export const grantCases: readonly Case[] = [
           ...ratioOf(pairs),
         },
       ];
+    },
+  },
+  {
+    name: 'grants-guard',
+    async measure(stage) {
+      const world = await worldOf(stage);
+      const [own, copy] = [await stage.copy(world), await stage.copy(world)];
+      const unguarded = await makeUnguarded();
+      try {
+        const service = await stage.serve(own);
+        const bare = await stage.serve(copy, unguarded.program);
+        const pairs = await interleave(
+          stage,
+          'grants-guard',
+          granting(stage, service, own),
+          granting(stage, bare, copy),
+        );
+        await Promise.all([service.stop(), bare.stop()]);
+        return [
+          {
+            case: 'grants-guard',
+            what: `single grants, ${callers} callers, fsync on`,
+            against: 'the same service built with its guard emptied',
+            bound: atLeast(0.95, 0.98),
+            ...ratioOf(pairs),
+          },
+        ];
+      } finally {
+        await unguarded.remove();
+      }
     },
   },
 ];
