@@ -13,6 +13,7 @@ const drawn = fc.sample(walks(tries), { seed: 9, numRuns: 12 });
 const power = 'domain/power.ts';
 const guard = 'services/guard.ts';
 const edges = 'services/role-edges.ts';
+const users = 'services/users.ts';
 
 /** Each takes one rule out of who may change what, and is looked for at doors where it counts. */
 const breakages: Readonly<Record<string, readonly [Breakage, ...DoorName[]]>> = {
@@ -24,11 +25,29 @@ const breakages: Readonly<Record<string, readonly [Breakage, ...DoorName[]]>> = 
     },
     'grantRole',
   ],
+  'what is held in one scope is given in any': [
+    {
+      file: power,
+      replace: 'covers(grant.scope, gift.scope) && catalogue.gives',
+      by: 'catalogue.gives',
+    },
+    'grantRole',
+    'changeGrants',
+  ],
   'what is held for a while is given for good': [
     {
       file: power,
       replace: 'return coverWithoutGap(sources, from, until);',
       by: 'return sources.length > 0;',
+    },
+    'grantRole',
+    'setException',
+  ],
+  'a narrowed key gives what its user has': [
+    {
+      file: power,
+      replace: 'if (holder.narrowedTo !== null && !holder.narrowedTo.has(gift.permission)) return false;',
+      by: '',
     },
     'grantRole',
     'setException',
@@ -50,9 +69,22 @@ const breakages: Readonly<Record<string, readonly [Breakage, ...DoorName[]]>> = 
     },
     'grantRole',
   ],
+  'a denial is forgotten with its user': [
+    { file: guard, replace: "'user' in item && item.lifting ?", by: 'false ?' },
+    'deleteUser',
+    'eraseUser',
+  ],
   'a key without a list is given freely': [
     { file: guard, replace: 'growsWithItsUser(item) &&', by: 'false &&' },
     'createKey',
+  ],
+  'a row of a batch alters what stands freely': [
+    {
+      file: 'services/grant-changes.ts',
+      replace: 'const windows = [grant, change.terms].filter((terms) => terms !== null);',
+      by: 'const windows = [change.terms].filter((terms) => terms !== null);',
+    },
+    'replaceUserRoles',
   ],
   'a role is included freely': [
     {
@@ -72,6 +104,10 @@ const breakages: Readonly<Record<string, readonly [Breakage, ...DoorName[]]>> = 
     },
     'replaceRolePermissions',
   ],
+  'somebody is reactivated freely': [
+    { file: users, replace: '(flips(user) ? [{ user: id }] : [])', by: '[]' },
+    'updateUser',
+  ],
   'a default role is set freely': [
     {
       file: 'services/settings.ts',
@@ -89,6 +125,32 @@ const breakages: Readonly<Record<string, readonly [Breakage, ...DoorName[]]>> = 
         const existing`,
     },
     'createMapping',
+  ],
+  'a key is rotated freely': [
+    {
+      file: 'services/api-keys.ts',
+      replace: "old.scope, [{ key: reachOf(terms), does: 'make' }]);",
+      by: 'old.scope, []);',
+    },
+    'rotateKey',
+  ],
+  'a matrix is applied freely': [
+    {
+      file: 'services/matrix/matrix.ts',
+      replace: 'forGood.scope, plan.changes.flatMap(reachOf));',
+      by: 'forGood.scope, plan.changes.flatMap(reachOf).slice(0, 0));',
+    },
+    'applyMatrix',
+  ],
+  'a dry run tells of what is given, not of what is lost': [
+    {
+      file: 'domain/decision/impact.ts',
+      replace: 'lost: before.filter((slug) => !has.has(slug)),',
+      by: 'lost: [],',
+    },
+    'revokeRole',
+    'setException',
+    'updateUser',
   ],
   'a dry run does not look at what was before': [
     {
