@@ -285,8 +285,10 @@ export function visit({ ask, root }: Street, { house, callers, listed }: Moved, 
 
   /** Whether the caller, and whoever acts for them, has what is given or may escalate where it counts. */
   function mayGive(gift: Gift, { caller }: Attempt): boolean {
+    const isOver = ({ expiresAt }: Gift) => expiresAt !== null && expiresAt <= at;
     const has = (user: string, one: Gift) =>
-      (caller !== 'narrowed' || listed.has(one.permission)) && holds(decision, user, one, at);
+      isOver(one) ||
+      ((caller !== 'narrowed' || listed.has(one.permission)) && holds(decision, user, one, at));
     const now = { startsAt: at, expiresAt: at + 1 };
     return ['alice', ...(caller === 'acting' ? ['backend'] : [])].every(
       (user) => has(user, gift) || has(user, { permission: escalate, scope: gift.scope, ...now }),
