@@ -112,6 +112,18 @@ describe('a plan', () => {
     ]);
   });
 
+  test('names whoever loses what only an exception gave them', async () => {
+    await service.runtime.users.create(call(), { id: 'ben' as UserId, email: null, active: true });
+    await service.runtime.exceptions.put(call(), 'ben' as UserId, pack, 'north' as Scope, {
+      effect: 'allow',
+      startsAt: null,
+      expiresAt: null,
+      reason: null,
+    });
+    const without = matrixOf(withLoader('orders.view, orders.load').replace(', pack: Pack', ''));
+    expect((await plan(without)).losses).toEqual([{ user: 'ben', scope: 'north', permissions: [pack] }]);
+  });
+
   test('refuses the name of a retired permission for another one (2.10)', async () => {
     const declaring = (resource: string, action: string) =>
       matrixOf(`permissions: { ${resource}: { ${action}: X } }\nroles: {}\n`);
