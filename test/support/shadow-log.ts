@@ -50,6 +50,9 @@ const entryOf: Readonly<Record<string, EntryOf>> = {
   role_permissions: setOrRemoved('edge'),
   permissions({ op, before, after }) {
     if (op === 'INSERT') return 'permission_registered';
+    // A matrix that declares what was registered beside it takes it over, and tells that as a registration.
+    if (before?.['declared_in'] !== after?.['declared_in'] && after?.['declared_in'] !== null)
+      return 'permission_registered';
     if (before?.['retired_at'] === after?.['retired_at']) return 'permission_updated';
     return after?.['retired_at'] === null ? 'permission_registered' : 'permission_retired';
   },
