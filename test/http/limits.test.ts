@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -180,6 +180,24 @@ describe('requests at once', () => {
     for (const { finish } of again) finish();
     expect(await Promise.all(again.map(({ status }) => status))).toEqual([200, 200]);
   });
+});
+
+test('requests that queue on one connection give their places back when it ends (L-06)', async () => {
+  const { app, limits } = await limited({ requestsPerSecond: undefined, mostInFlight: 100 });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const entered = vi.spyOn(limits, 'enter');
+  for (const key of [greedy, `${greedy}x`]) {
+    const socket = connect({ host: '127.0.0.1', port });
+    socket.write(
+      `GET /me/permissions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${key}\r\n\r\n`.repeat(50),
+    );
+    await vi.waitFor(() => expect(entered).toHaveBeenCalled(), 10_000);
+    socket.destroy();
+    await vi.waitFor(() => expect(limits.inFlight).toBe(0), 10_000);
+    expect(entered.mock.calls.length).toBeGreaterThan(1);
+    entered.mockClear();
+  }
 });
 
 /** Every use of the database for who asks and how things stand. */

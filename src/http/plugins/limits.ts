@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Limits } from '../../services/limits.ts';
 import { accessOf } from '../access.ts';
+import { atEndOf } from '../answer-end.ts';
 import { stateOf } from '../call.ts';
 import { atRoute } from '../route-hooks.ts';
 
@@ -15,8 +16,8 @@ export function addLimits(app: FastifyInstance, { limits }: { limits: Limits }):
     atRoute(route, 'onRequest', (request, reply, done) => {
       const stay = limits.enter();
       stateOf(request).stay = stay;
-      // Also told of answers that nobody waited for, which no hook is.
-      reply.raw.on('close', () => stay.leave());
+      // No hook is told of an answer that nobody waited for.
+      atEndOf(request, reply, () => stay.leave());
       done();
     });
   });
