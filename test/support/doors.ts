@@ -377,11 +377,12 @@ export const doors = {
       body: { ...filesOf(h, one), allowLoss: true },
     }),
     gifts: async (h, one) => {
-      const plain = (name: string) => name.replace(/^w\d+[_-]/, '');
+      // A layer of a world before has names that mean nothing in this one, and nobody holds what it takes back.
+      const plain = (name: string) => name.replace(new RegExp(`^w${h.stored.number}[_-]`), '');
       return (await h.planOf(filesOf(h, one))).flatMap(({ kind, permission, included }) => {
         if (included !== undefined) return ofRole(h.world, plain(included), forGood);
-        const isEdge = kind === 'edge_added' || kind === 'edge_removed';
-        return isEdge ? [{ permission: plain(String(permission)), ...forGood }] : [];
+        const reaches = ['edge_added', 'edge_removed', 'permission_retired'].includes(kind);
+        return reaches ? [{ permission: plain(String(permission)), ...forGood }] : [];
       });
     },
   },
