@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import type { Database } from './database.ts';
 import { deadlineIn } from './deadline.ts';
+import { type EndingSocket, openEndingSocket } from './ending-socket.ts';
 import { revisionChannel } from './journal.ts';
 
 export interface Listener {
@@ -36,13 +37,15 @@ export function openListener(options: ListenerOptions): Listener {
 
   async function run(): Promise<void> {
     while (!stopping.signal.aborted) {
-      const client = connect();
+      const socket = openEndingSocket();
+      const client = connect(socket);
       try {
         await listen(client);
       } catch {
         tell(false);
       } finally {
         await client.end({ timeout: 0 }).catch(() => {});
+        socket.end();
       }
       await sleep(proveEveryMs / 4 + Math.random() * (proveEveryMs / 4));
     }
@@ -93,9 +96,10 @@ export function openListener(options: ListenerOptions): Listener {
     return pause(milliseconds, undefined, { signal: stopping.signal, ref: false }).catch(() => {});
   }
 
-  function connect(): postgres.Sql {
+  function connect({ open }: EndingSocket): postgres.Sql {
     return postgres(options.url, {
       max: 1,
+      ...{ socket: open },
       connect_timeout: options.connectTimeoutMs / 1_000,
       idle_timeout: 0,
       max_lifetime: null,

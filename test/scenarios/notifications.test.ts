@@ -175,6 +175,33 @@ describe('a listener', () => {
     expect(heard.wakes).toBeGreaterThan(0);
   });
 
+  /** It is given up while its driver waits to connect again, and just then the server is back. */
+  async function connectionsAfterOutage(open: typeof openListener): Promise<number> {
+    const heard = listen(proxy.url, open);
+    await until(() => heard.listener.hears);
+    proxy.refuse();
+    await until(() => !heard.listener.hears);
+    proxy.heal();
+    await until(() => heard.listener.hears);
+    // As long as the driver may have waited by then.
+    await pause(300);
+    return proxy.connections(listenerName);
+  }
+
+  test('that was given up leaves no connection behind (C-18)', async () => {
+    expect(await connectionsAfterOutage(openListener)).toBe(1);
+  });
+
+  test('leaves one in a build whose driver connects though it was ended', async () => {
+    const breakage: Breakage = { file: 'storage/notifications.ts', replace: '...{ socket: open },', by: '' };
+    await withBrokenBuild(breakage, async (load) => {
+      const { openListener: broken } = await load<{ openListener: typeof openListener }>(
+        'storage/notifications.ts',
+      );
+      expect(await connectionsAfterOutage(broken)).toBe(2);
+    });
+  });
+
   test('that does not prove itself stays deaf unnoticed', async () => {
     const breakage: Breakage = {
       file: 'storage/notifications.ts',
