@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
+import { long, summarize } from '../support/long-run.ts';
 import { type Replica, type Replicas, startReplicas } from '../support/replicas.ts';
 import { ask, buildVault, outcome, permission, role } from '../support/vault.ts';
 
@@ -61,4 +62,64 @@ test('who does not exist takes no memory, however many are asked about (L-10)', 
     expect(answer.status).toBe(200);
   }
   expect(await cachedUsers(replica)).toBe(before);
+});
+
+test('whatever is asked about, who is in use stays in memory, and it grows no further (L-10)', {
+  timeout: 3_600_000,
+}, async () => {
+  const replica = await startSmall();
+  const [rounds, each, stored] = long ? [10_000, 1_000, 20_000] : [40, 200, 4_000];
+  await addUsers(stored, 1);
+  const known = (number: number) => ({ user: `user-${1 + (number % stored)}`, permission });
+  const hot = Array.from({ length: 20 }, (_, index) => known(index));
+  const reads = async () =>
+    Number(
+      /^rolecall_row_reads_total\{from="primary"\} (\d+)$/m.exec(await replica.runtime.metrics.text())?.[1],
+    );
+  const batch = async (checks: readonly object[]) => {
+    const { status } = await replica.request({
+      method: 'POST',
+      url: '/authorize/batch',
+      payload: { checks },
+    });
+    expect(status).toBe(200);
+  };
+  const most = { users: 0, rssMiB: 0 };
+  let [missed, warmRssMiB] = [0, 0];
+  for (let round = 0; round < rounds; round += 1) {
+    const first = round * each;
+    await batch(
+      Array.from({ length: each }, (_, index) => {
+        const number = first + index;
+        if (index % 2 === 0) return known(hot.length + number / 2);
+        return index % 4 === 1
+          ? { user: `nobody-${number}`, permission }
+          : { user: 'user-1', permission: `made.up${number}` };
+      }),
+    );
+    const stranger = { authorization: `Bearer nobody-${round}` };
+    const { statusCode } = await replica.app.inject({
+      method: 'GET',
+      url: '/me/permissions',
+      headers: stranger,
+    });
+    expect([401, 429]).toContain(statusCode);
+    const before = await reads();
+    await batch(hot);
+    if ((await reads()) > before) missed += 1;
+    most.users = Math.max(most.users, await cachedUsers(replica));
+    const rssMiB = Math.round(process.memoryUsage.rss() / 2 ** 20);
+    if (round < rounds / 10) warmRssMiB = Math.max(warmRssMiB, rssMiB);
+    most.rssMiB = Math.max(most.rssMiB, rssMiB);
+  }
+  summarize('L-10', {
+    questions: rounds * each,
+    stored,
+    'rounds that missed the hot set': missed,
+    ...most,
+    warmRssMiB,
+  });
+  expect(missed).toBeLessThan(rounds / 10);
+  expect(most.users).toBeLessThan(stored / 2);
+  expect(most.rssMiB - warmRssMiB).toBeLessThan(200);
 });
