@@ -12,7 +12,9 @@ import type { Stay } from '../services/limits.ts';
 export const stateName = 'rolecall';
 
 export interface RequestState {
-  /** By when the answer is due, on the process's monotonic clock. */
+  /** On the process's monotonic clock, as is the deadline. */
+  readonly arrivedAt: number;
+  /** By when the answer is due. */
   deadline: number;
   principal?: Principal;
   /** While it counts among those under way. */

@@ -1,4 +1,5 @@
 import type {
+  onErrorHookHandler,
   onRequestHookHandler,
   onResponseHookHandler,
   preHandlerHookHandler,
@@ -9,6 +10,7 @@ interface Hooks {
   onRequest: onRequestHookHandler;
   preValidation: preHandlerHookHandler;
   preHandler: preHandlerHookHandler;
+  onError: onErrorHookHandler;
   onResponse: onResponseHookHandler;
 }
 

@@ -1,4 +1,4 @@
-import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
+import fastify, { type FastifyInstance } from 'fastify';
 import { createSerializerCompiler, validatorCompiler } from 'fastify-zod-openapi';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
@@ -102,11 +102,10 @@ const answerShare = 0.05;
 
 /** Builds the app without listening: the order of what follows is the order in which a request meets it. */
 export async function buildServer(services: Services, options: ServerOptions): Promise<FastifyInstance> {
+  const { logger, requestTimeoutMs, batchTimeoutMs = requestTimeoutMs } = options;
   const app: FastifyInstance = fastify({
-    loggerInstance: options.logger as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
-    // A logger for each request costs more than an answer; what is logged names the request itself.
-    childLoggerFactory: (logger) => logger,
+    // With one of its own it would listen to the end of each answer, to log it: our log is told of those that it is for.
+    logger: false,
     genReqId: (request) => requestIdOf(request.headers['x-request-id']),
     requestIdHeader: false,
     bodyLimit: largestBody,
@@ -119,16 +118,15 @@ export async function buildServer(services: Services, options: ServerOptions): P
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: longestParameter, querystringParser: parseQueryString },
     clientErrorHandler: answerBrokenRequest,
-    frameworkErrors: (error, request, reply) => void sendProblem(toProblem(error), request, reply),
+    frameworkErrors: (error, request, reply) => void sendProblem(logger, toProblem(error), request, reply),
   });
   app.setValidatorCompiler(validatorCompiler);
   // Every answer has passed its zod schema by then, so there is nothing for a schema-driven serializer to add.
   app.setSerializerCompiler(createSerializerCompiler({ stringify: JSON.stringify }));
 
-  const { requestTimeoutMs, batchTimeoutMs = requestTimeoutMs } = options;
   addRequestState(app, requestTimeoutMs * (1 - answerShare), batchTimeoutMs * (1 - answerShare));
-  addAccessLog(app, options.logger.isLevelEnabled('debug'));
-  addProblems(app);
+  addAccessLog(app, logger, logger.isLevelEnabled('debug'));
+  addProblems(app, logger);
   addFraming(app);
   addJsonBodies(app);
   addStrictInputs(app);

@@ -58,6 +58,10 @@ export function logHearing(log: EventLog, hears: boolean): void {
     );
 }
 
+export function logListening(log: EventLog, url: string): void {
+  log.info({ event: 'listening' }, `listening on ${url}`);
+}
+
 export function logStopping(log: EventLog, signal: string): void {
   log.info({ event: 'stopping', signal }, 'finishing open requests');
 }

@@ -2,7 +2,7 @@ import cluster from 'node:cluster';
 import { type Command, CommanderError } from 'commander';
 import { type Config, loadConfig } from '../../config/config.ts';
 import { buildServer } from '../../http/server.ts';
-import { logStopping } from '../../observability/events.ts';
+import { logListening, logStopping } from '../../observability/events.ts';
 import { createLogger, type Logger } from '../../observability/logger.ts';
 import { openRuntime, type Runtime } from '../../runtime.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -57,8 +57,9 @@ export async function listen(
       batchTimeoutMs: config.batchTimeoutMs,
       logger,
     });
-    const listenTextResolver = (address: string) => `listening on ${address}`;
-    return { app, url: await app.listen({ host: config.host, port: at, listenTextResolver }) };
+    const url = await app.listen({ host: config.host, port: at });
+    logListening(logger, url);
+    return { app, url };
   };
   const main = await open(port, adminPort === undefined ? 'everything' : 'checks');
   const opened = adminPort === undefined ? [main] : [main, await open(adminPort, 'everything')];

@@ -3,6 +3,7 @@ import type { ErrorCode, RolecallError } from '../../domain/errors.ts';
 import type { Denials } from '../../services/denials.ts';
 import { accessOf } from '../access.ts';
 import { stateOf } from '../call.ts';
+import { atRoute } from '../route-hooks.ts';
 
 /** What is said to somebody who may not do what they tried. */
 const refusals: readonly ErrorCode[] = [
@@ -12,22 +13,26 @@ const refusals: readonly ErrorCode[] = [
   'last_administrator',
 ];
 
-/** Notes attempts at administration that were refused, once they were answered. Asking what one may not know is none. */
+/**
+ * Notes attempts at administration that were refused, once they were answered. Asking what one may not know is none, and
+ * is not listened to.
+ */
 export function addDenials(app: FastifyInstance, { denials }: { denials: Denials }): void {
   const refused = new WeakMap<FastifyRequest, ErrorCode>();
 
-  app.addHook('onError', (request, _reply, error, done) => {
-    const { code } = error as RolecallError;
-    const access = accessOf(request.routeOptions.config);
-    const isAdministration = access?.who === 'callers with' && !access.aboutOthers;
-    if (isAdministration && refusals.includes(code)) refused.set(request, code);
-    done();
-  });
-
-  app.addHook('onResponse', (request, _reply, done) => {
-    const code = refused.get(request);
-    if (code !== undefined) denials.note({ code, ...attemptOf(request) });
-    done();
+  app.addHook('onRoute', (route) => {
+    const access = accessOf(route.config);
+    if (access?.who !== 'callers with' || access.aboutOthers) return;
+    atRoute(route, 'onError', (request, _reply, error, done) => {
+      const { code } = error as RolecallError;
+      if (refusals.includes(code)) refused.set(request, code);
+      done();
+    });
+    atRoute(route, 'onResponse', (request, _reply, done) => {
+      const code = refused.get(request);
+      if (code !== undefined) denials.note({ code, ...attemptOf(request) });
+      done();
+    });
   });
 }
 

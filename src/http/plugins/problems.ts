@@ -3,30 +3,31 @@ import { RequestValidationError, ResponseSerializationError } from 'fastify-zod-
 import type { z } from 'zod';
 import { type ErrorCode, type InputFault, RolecallError } from '../../domain/errors.ts';
 import { TokenFault } from '../../domain/tokens.ts';
-import { logFailure, logRefusedToken } from '../../observability/events.ts';
+import { type EventLog, logFailure, logRefusedToken } from '../../observability/events.ts';
 import { problemOf, problemType } from '../problem.ts';
 import { logAnswered } from './access-log.ts';
 
 /** Gives every failure, of routes that exist and routes that do not, one shape of body. */
-export function addProblems(app: FastifyInstance): void {
+export function addProblems(app: FastifyInstance, log: EventLog): void {
   app.setErrorHandler((error, request, reply) =>
-    sendProblem(toProblem(error as FastifyError), request, reply),
+    sendProblem(log, toProblem(error as FastifyError), request, reply),
   );
   app.setNotFoundHandler((request, reply) => {
-    reply.raw.once('finish', () => logAnswered(request, reply, 'none'));
-    return sendProblem(new RolecallError('route_not_found', 'there is no such route'), request, reply);
+    reply.raw.once('finish', () => logAnswered(log, request, reply, 'none'));
+    return sendProblem(log, new RolecallError('route_not_found', 'there is no such route'), request, reply);
   });
 }
 
 export function sendProblem(
+  log: EventLog,
   error: RolecallError,
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
   const problem = problemOf(error, request.id);
   reply.header('x-request-id', request.id);
-  if (problem.status >= 500) logFailure(request.log, request.id, error);
-  if (error.cause instanceof TokenFault) logRefusedToken(request.log, request.id, error.cause.message);
+  if (problem.status >= 500) logFailure(log, request.id, error);
+  if (error.cause instanceof TokenFault) logRefusedToken(log, request.id, error.cause.message);
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer realm="rolecall"');
   if (problem.status === 503 || problem.status === 429)
     reply.header('retry-after', String(error.retryAfter ?? 1));

@@ -1,5 +1,4 @@
 import type { FastifyInstance } from 'fastify';
-import { dueIn } from '../../services/call.ts';
 import { type RequestState, stateName, stateOf } from '../call.ts';
 import { atRoute } from '../route-hooks.ts';
 
@@ -14,7 +13,8 @@ export function addRequestState(
 ): void {
   app.decorateRequest(stateName);
   app.addHook('onRequest', (request, reply, done) => {
-    const state: RequestState = { deadline: dueIn(requestTimeoutMs) };
+    const arrivedAt = performance.now();
+    const state: RequestState = { arrivedAt, deadline: arrivedAt + requestTimeoutMs };
     request.setDecorator(stateName, state);
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
@@ -24,7 +24,8 @@ export function addRequestState(
     const { takesBatches = false } = (route.config ?? {}) as { takesBatches?: true };
     if (!takesBatches) return;
     atRoute(route, 'onRequest', (request, _reply, done) => {
-      stateOf(request).deadline = dueIn(batchTimeoutMs);
+      const state = stateOf(request);
+      state.deadline = state.arrivedAt + batchTimeoutMs;
       done();
     });
   });

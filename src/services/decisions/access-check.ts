@@ -12,6 +12,7 @@ import { requirePermissionOf, requireSight, sightOf } from '../guard.ts';
 import { accessOn, isAllowedOn, listThrough, scopesThrough } from './credential-reach.ts';
 import type { DecisionCounts } from './decision-counts.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
+import type { CachedUser } from './user-cache.ts';
 import type { Asking, FreshnessMode, View, Views } from './views.ts';
 
 export type { Asking, UserPermissions };
@@ -106,93 +107,87 @@ export function openAccessCheck({
     return { permission, decision };
   }
 
-  async function aboutUser(
-    asking: Asking,
-    user: UserId | null,
-    admit: (view: View, caller: Principal) => unknown,
-  ) {
-    const { caller } = asking;
-    const view = await views.of(asking, concerned(caller, user));
-    admit(view, caller);
-    const found = view.users.get(user ?? caller.userId);
-    if (!found) throw new RolecallError('unknown_user', 'there is no user with this id');
-    return { view, found, revision: formatRevision(view.snapshot.revision) };
-  }
-
   return {
-    async authorize(asking, question) {
+    authorize(asking, question) {
       const { caller } = asking;
       const { user, scope } = question;
-      const view = await views.of(asking, concerned(caller, user));
-      requireAskingOn(view, caller, user, aboutOthers.ask, scope);
-      const answer = decideOn(view, asking, question);
-      return { answer, revision: formatRevision(view.snapshot.revision) };
+      return views.of(asking, concerned(caller, user), (view) => {
+        requireAskingOn(view, caller, user, aboutOthers.ask, scope);
+        return { answer: decideOn(view, asking, question), revision: revisionOf(view) };
+      });
     },
 
-    async authorizeAll(asking, questions) {
+    authorizeAll(asking, questions) {
       noteBatch(questions.length);
       const { caller } = asking;
       const users = new Set(usersBehind(caller));
       for (const { user } of questions) if (user !== null) users.add(user);
-      const view = await views.of(asking, [...users]);
-      refuseTooMany(questions.length, 'authorize_batch_limit', view.snapshot.settings);
-      const foreign = questions.filter(({ user }) => user !== null && !isSelf(caller, user));
-      for (const scope of new Set(foreign.map((question) => question.scope)))
-        requireOn(view, caller, aboutOthers.ask, scope);
-      if (isLimited(caller))
-        for (const { user, scope } of questions) requireAskingOn(view, caller, user, aboutOthers.ask, scope);
-      const answers = questions.map((question) => decideOn(view, asking, question));
-      return { answers, revision: formatRevision(view.snapshot.revision) };
-    },
-
-    async permissionsOf(asking, user, scope) {
-      const isThrough = user === null && isLimited(asking.caller);
-      const { view, found, revision } = await aboutUser(asking, user, (seen, caller) =>
-        requireAskingOn(seen, caller, user, aboutOthers.see, scope),
-      );
-      const permissions = isThrough
-        ? listThrough(view, lists, asking.caller, scope)
-        : lists.of(found, found.at(view.snapshot.catalogue, view.now), scope);
-      return { permissions, revision };
-    },
-
-    async scopesOf(asking, user, permission) {
-      const isThrough = user === null && isLimited(asking.caller);
-      let sight: Sight = { scopes: [asking.caller.within], denied: [] };
-      const { view, found, revision } = await aboutUser(asking, user, (seen, caller) => {
-        if (user !== null && !isSelf(caller, user)) sight = sightOn(seen, caller, aboutOthers.see);
+      return views.of(asking, [...users], (view) => {
+        refuseTooMany(questions.length, 'authorize_batch_limit', view.snapshot.settings);
+        const foreign = questions.filter(({ user }) => user !== null && !isSelf(caller, user));
+        for (const scope of new Set(foreign.map((question) => question.scope)))
+          requireOn(view, caller, aboutOthers.ask, scope);
+        if (isLimited(caller))
+          for (const { user, scope } of questions)
+            requireAskingOn(view, caller, user, aboutOthers.ask, scope);
+        const answers = questions.map((question) => decideOn(view, asking, question));
+        return { answers, revision: revisionOf(view) };
       });
-      const held = isThrough
-        ? scopesThrough(view, lists, asking.caller, permission)
-        : commonSight(scopesOf(found.at(view.snapshot.catalogue, view.now), permission), sight);
-      return { user: found.id, permission, ...held, revision };
     },
 
-    async actFor(asking, user) {
+    permissionsOf(asking, user, scope) {
       const { caller } = asking;
-      const view = await views.of(asking, concerned(caller, user));
-      sightOn(view, caller, 'rolecall_act_for');
-      const found = view.users.get(user);
-      if (!found?.access.active)
-        throw new RolecallError('forbidden', 'Rolecall-Act-For names nobody who is an active user');
-      const through = { userId: caller.userId, userPk: caller.userPk };
-      return { ...caller, userId: found.id, userPk: found.userPk, through };
+      return views.of(asking, concerned(caller, user), (view) => {
+        requireAskingOn(view, caller, user, aboutOthers.see, scope);
+        const found = userOn(view, user ?? caller.userId);
+        const isThrough = user === null && isLimited(caller);
+        const permissions = isThrough
+          ? listThrough(view, lists, caller, scope)
+          : lists.of(found, found.at(view.snapshot.catalogue, view.now), scope);
+        return { permissions, revision: revisionOf(view) };
+      });
     },
 
-    async requireValid(asking) {
-      await views.of(asking, usersBehind(asking.caller));
+    scopesOf(asking, user, permission) {
+      const { caller } = asking;
+      return views.of(asking, concerned(caller, user), (view) => {
+        const isForeign = user !== null && !isSelf(caller, user);
+        const sight = isForeign
+          ? sightOn(view, caller, aboutOthers.see)
+          : { scopes: [caller.within], denied: [] };
+        const found = userOn(view, user ?? caller.userId);
+        const isThrough = user === null && isLimited(caller);
+        const held = isThrough
+          ? scopesThrough(view, lists, caller, permission)
+          : commonSight(scopesOf(found.at(view.snapshot.catalogue, view.now), permission), sight);
+        return { user: found.id, permission, ...held, revision: revisionOf(view) };
+      });
     },
 
-    async requireOf(asking, permission, scope) {
-      const view = await views.of(asking, usersBehind(asking.caller));
-      if (scope !== null) requireOn(view, asking.caller, permission, scope);
-      return sightOn(view, asking.caller, permission);
+    actFor(asking, user) {
+      const { caller } = asking;
+      return views.of(asking, concerned(caller, user), (view) => {
+        sightOn(view, caller, 'rolecall_act_for');
+        const found = view.users.get(user);
+        if (!found?.access.active)
+          throw new RolecallError('forbidden', 'Rolecall-Act-For names nobody who is an active user');
+        const through = { userId: caller.userId, userPk: caller.userPk };
+        return { ...caller, userId: found.id, userPk: found.userPk, through };
+      });
     },
 
-    async sightOf(asking, permission) {
-      const view = await views.of(asking, usersBehind(asking.caller));
-      return sightOf((user) => accessOn(view, user), asking.caller, permission as string as PermissionSlug);
-    },
+    requireValid: (asking) => views.of(asking, usersBehind(asking.caller), () => {}),
+
+    requireOf: (asking, permission, scope) =>
+      views.of(asking, usersBehind(asking.caller), (view) => {
+        if (scope !== null) requireOn(view, asking.caller, permission, scope);
+        return sightOn(view, asking.caller, permission);
+      }),
+
+    sightOf: (asking, permission) =>
+      views.of(asking, usersBehind(asking.caller), (view) =>
+        sightOf((user) => accessOn(view, user), asking.caller, permission as string as PermissionSlug),
+      ),
   };
 }
 
@@ -203,6 +198,17 @@ const besideCredential: Decision = Object.freeze({ allowed: false, reason: 'not_
 function concerned(caller: Principal, user: UserId | null): readonly UserId[] {
   const callers = usersBehind(caller);
   return user === null || callers.includes(user) ? callers : [...callers, user];
+}
+
+/** Throws `unknown_user`. */
+function userOn(view: View, user: UserId): CachedUser {
+  const found = view.users.get(user);
+  if (!found) throw new RolecallError('unknown_user', 'there is no user with this id');
+  return found;
+}
+
+function revisionOf({ snapshot }: View): string {
+  return formatRevision(snapshot.revision);
 }
 
 /** Throws `forbidden` unless the caller may ask about a user, or with null about themselves, in a scope. */

@@ -31,10 +31,11 @@ export interface View {
 
 export interface Views {
   /**
-   * A view of some users, each named once, with the caller's credential found to stand on it. Throws `unauthenticated`,
-   * `invalid_revision`, `lost_history`, or `unavailable` when it cannot be known in time.
+   * What `answer` makes of a view of some users, each named once, with the caller's credential found to stand on it. It is
+   * called in the turn that has the view: every promise between the two would cost each question more than its decision.
+   * Throws `unauthenticated`, `invalid_revision`, `lost_history`, or `unavailable` when it cannot be known in time.
    */
-  of(asking: Asking, users: readonly UserId[]): Promise<View>;
+  of<T>(asking: Asking, users: readonly UserId[], answer: (view: View) => T): Promise<T>;
 }
 
 export interface ViewSources {
@@ -85,7 +86,11 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     return users.has(id) && !mirror.changedSince(revision, users.get(id)?.userPk ?? null);
   }
 
-  async function read(asking: Asking, users: readonly UserId[]): Promise<View> {
+  async function answerOn<T>(
+    asking: Asking,
+    users: readonly UserId[],
+    answer: (view: View) => T,
+  ): Promise<T> {
     if ((asking.freshness ?? usualMode) === 'lease') await together();
     if (!isCurrentEnough(asking)) {
       await freshness.latest();
@@ -94,7 +99,7 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     const fills: Filled[] = [];
     for (;;) {
       const seen = look(asking, users, fills);
-      if ('snapshot' in seen) return seen;
+      if ('snapshot' in seen) return answer(seen);
       const filled = cache.fill(seen.missing, seen.missingCredentials);
       fills.push(
         await within(asking.deadline, filled, () => unavailable('the database did not answer in time')),
@@ -102,7 +107,7 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     }
   }
 
-  return { of: read };
+  return { of: answerOn };
 }
 
 function hasEnded({ expiresAt }: Principal, now: Instant): boolean {
