@@ -14,6 +14,7 @@ import {
   type WriteHandle,
 } from '../../src/storage/transaction.ts';
 import { insertUser } from '../../src/storage/users.ts';
+import { type Breakage, type Load, withBrokenBuild } from '../support/broken-build.ts';
 import { startChaosProxy } from '../support/chaos-proxy.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { long, summarize } from '../support/long-run.ts';
@@ -34,9 +35,23 @@ afterEach(async () => {
   for (const step of undo.reverse()) await step();
 });
 
+/** What is tried: as it is, or of a broken build. */
+interface Build {
+  readonly openDatabase: typeof openDatabase;
+  readonly openTransactions: typeof openTransactions;
+}
+
+const soundBuild: Build = { openDatabase, openTransactions };
+
+async function buildOf(load: Load): Promise<Build> {
+  const { openDatabase } = await load<Pick<Build, 'openDatabase'>>('storage/database.ts');
+  const { openTransactions } = await load<Pick<Build, 'openTransactions'>>('storage/transaction.ts');
+  return { openDatabase, openTransactions };
+}
+
 /** What one process of the service would have. */
-function open(options: Partial<DatabaseOptions> = {}): Transactions {
-  const pool = openDatabase({
+function open(options: Partial<DatabaseOptions> = {}, build = soundBuild): Transactions {
+  const pool = build.openDatabase({
     url: database.url,
     poolSize: 8,
     connectTimeoutMs: 5_000,
@@ -44,7 +59,7 @@ function open(options: Partial<DatabaseOptions> = {}): Transactions {
     ...options,
   });
   undo.push(() => pool.close());
-  return openTransactions(pool, testJournalKey);
+  return build.openTransactions(pool, testJournalKey);
 }
 
 function context(more: Partial<WriteContext> = {}): WriteContext {
@@ -152,28 +167,52 @@ describe('writers at once', () => {
     await work;
   });
 
-  test('on the same rows in any order never deadlock, so none is made twice (F-12)', {
-    timeout: 600_000,
-  }, async () => {
-    const rounds = long ? 157 : 1;
+  /** What comes of writes of four processes to the same rows, in any order: how many were made again, and what failed. */
+  async function collisions(rounds: number, build = soundBuild) {
+    const name = new URL(database.url).pathname.slice(1);
+    await admin`alter database ${admin(name)} set deadlock_timeout = '50ms'`;
+    const processes = Array.from({ length: 4 }, () => open({}, build));
     const ids = Array.from({ length: 12 }, (_, n) => `user-${n}`);
     await transactions.write(context(), async (handle) => {
       for (const id of ids) await make(handle, id);
     });
     let attempts = 0;
-    await Promise.all(
-      Array.from({ length: 64 }, async () => {
-        for (let round = 0; round < rounds; round += 1)
-          await transactions.write(context(), async (handle) => {
-            attempts += 1;
-            for (const id of [...ids].sort(() => Math.random() - 0.5).slice(0, 4))
-              await handle.sql`update rolecall.users set active = not active where id = ${id}`;
-            handle.record({ kind: 'user_updated' });
-          });
-      }),
-    );
-    summarize('F-12', { writes: 64 * rounds, 'made again': attempts - 64 * rounds });
-    expect(attempts).toBe(64 * rounds);
+    const failed: string[] = [];
+    const write = (service: Transactions) =>
+      service
+        .write(context(), async (handle) => {
+          attempts += 1;
+          for (const id of [...ids].sort(() => Math.random() - 0.5).slice(0, 4))
+            await handle.sql`update rolecall.users set active = not active where id = ${id}`;
+          handle.record({ kind: 'user_updated' });
+        })
+        .catch(({ code }: RolecallError) => failed.push(code));
+    const writer = async (_: unknown, number: number) => {
+      for (let round = 0; round < rounds; round += 1) await write(processes[number % 4] as Transactions);
+    };
+    await Promise.all(Array.from({ length: 64 }, writer));
+    return { again: attempts - 64 * rounds, failed };
+  }
+
+  test('on the same rows in any order never deadlock, so none is made twice (F-12)', {
+    timeout: 600_000,
+  }, async () => {
+    const rounds = long ? 157 : 1;
+    const seen = await collisions(rounds);
+    summarize('F-12', { writes: 64 * rounds, 'made again': seen.again });
+    expect(seen).toEqual({ again: 0, failed: [] });
+  });
+
+  test('get into each other’s way in a build that does not take the lock first (F-12)', async () => {
+    const breakage: Breakage = {
+      file: 'storage/journal.ts',
+      replace: 'from rolecall.revision for update)',
+      by: 'from rolecall.revision)',
+    };
+    await withBrokenBuild(breakage, async (load) => {
+      const { again, failed } = await collisions(1, await buildOf(load));
+      expect(again + failed.length).toBeGreaterThan(0);
+    });
   });
 
   test('with one Idempotency-Key have one effect and one answer (D-08)', async () => {
@@ -230,22 +269,32 @@ describe('a write that loses a race', () => {
       create trigger fail before insert on rolecall.users for each row execute function public.fail()`);
   }
 
+  /** How a write ends whose first attempts fail so, and after how many. */
+  async function endingAfter(times: number, state: string, build = soundBuild) {
+    await failFirst(times, state);
+    let attempts = 0;
+    const writing = open({}, build).write(context({ idempotency: keyOf('k') }), async (handle) => {
+      attempts += 1;
+      handle.record({ kind: 'grant_set' });
+      return make(handle, 'ada');
+    });
+    const ending = await writing.then(
+      ({ value, changed }) => ({ value, changed }),
+      ({ code }: RolecallError) => code,
+    );
+    return { attempts, ending };
+  }
+
+  const done = { value: 'ada', changed: true };
+
   test.each([
     ['cannot be serialized', '40001'],
     ['deadlocks', '40P01'],
     ['loses its connection', '08006'],
     ['is told that the server shuts down', '57P01'],
   ])('and %s is made again until it succeeds, with one effect (F-13)', async (_, state) => {
-    await failFirst(2, state);
     const before = await traces();
-    let attempts = 0;
-    const written = await transactions.write(context({ idempotency: keyOf('k') }), async (handle) => {
-      attempts += 1;
-      handle.record({ kind: 'grant_set' });
-      return make(handle, 'ada');
-    });
-    expect(written).toMatchObject({ value: 'ada', changed: true });
-    expect(attempts).toBe(3);
+    expect(await endingAfter(2, state)).toEqual({ attempts: 3, ending: done });
     expect(await traces()).toEqual({
       revision: before.revision + 1,
       entries: before.entries + 2,
@@ -281,19 +330,28 @@ describe('a write that loses a race', () => {
     expect(attempts).toBe(1);
   });
 
-  test.each(['23505', '22P02', '42P01', '53300', '23514'])(
-    'is not made again for what would only fail again: %s (F-13)',
-    async (state) => {
-      await failFirst(1, state);
-      let attempts = 0;
-      const failing = transactions.write(context(), (handle) => {
-        attempts += 1;
-        return make(handle, 'ada');
-      });
-      await expect(failing).rejects.toBeInstanceOf(RolecallError);
-      expect(attempts).toBe(1);
-    },
-  );
+  test.each([
+    ['23505', 'internal'],
+    ['22P02', 'internal'],
+    ['42P01', 'not_ready'],
+    ['53300', 'unavailable'],
+    ['23514', 'internal'],
+  ])('is not made again for what would only fail again: %s (F-13)', async (state, ending) => {
+    expect(await endingAfter(1, state)).toEqual({ attempts: 1, ending });
+  });
+
+  const mayRetry = '/^(25P02|40001|40P01|08...|57P0[123]|CONNECTION_.*|ECONNRESET|EPIPE)$/';
+  test.for([
+    ['takes a duplicate for a conflict', mayRetry.replace('40001', '40001|23505'), '23505', done, 2],
+    ['asks a server again that has no room', mayRetry.replace('40001', '40001|53300'), '53300', done, 2],
+    ['gives up at a conflict', mayRetry.replace('40001|', ''), '40001', 'unavailable', 1],
+    ['gives up with its connection', mayRetry.replace('|08...', ''), '08006', 'unavailable', 1],
+  ] as const)('is found out in a build that %s (F-13)', async ([, by, state, ending, attempts]) => {
+    const breakage: Breakage = { file: 'storage/errors.ts', replace: mayRetry, by };
+    await withBrokenBuild(breakage, async (load) =>
+      expect(await endingAfter(1, state, await buildOf(load))).toEqual({ attempts, ending }),
+    );
+  });
 });
 
 describe('a write that runs out of time', () => {
@@ -450,29 +508,66 @@ describe('a write whose connection is lost', () => {
     });
   });
 
+  /** What writes are told whose connection is lost while they commit, what stands then, and what they are told again. */
+  async function cutWhileCommitting(rounds: number, build = soundBuild) {
+    const proxy = await startChaosProxy(database.url);
+    undo.push(() => proxy.close());
+    const service = open({ url: proxy.url, poolSize: 2 }, build);
+    const before = await traces();
+    const seen: unknown[] = [];
+    for (let round = 1; round <= rounds; round += 1) {
+      const write = (change: (handle: WriteHandle) => Promise<string>) =>
+        service.write(context({ idempotency: keyOf(`key-${round}`) }), change).then(
+          ({ value, revision }) => [value, numberOf(revision) - before.revision],
+          ({ code, retryAfter }: RolecallError) => [code, retryAfter],
+        );
+      const cut = proxy.cutBefore('C', 'COMMIT');
+      const told = await write((handle) => make(handle, `user-${round}`));
+      await cut;
+      const again = await write(() => Promise.reject(new Error('done again')));
+      const { revision, entries, answers } = await traces();
+      const made = [revision - before.revision, entries - before.entries, answers - before.answers];
+      seen.push({ told, again, made });
+    }
+    return seen;
+  }
+
+  const unknownOutcome = (round: number) => ({
+    told: ['outcome_unknown', 1],
+    again: [`user-${round}`, round],
+    made: [round, round, round],
+  });
+
   test('while it commits has an unknown outcome, and asking again with the key gives the first answer (F-14)', {
     timeout: 600_000,
   }, async () => {
     const rounds = long ? 1_000 : 20;
-    const proxy = await startChaosProxy(database.url);
-    undo.push(() => proxy.close());
-    const service = open({ url: proxy.url, poolSize: 2 });
-    const before = await traces();
-    for (let round = 1; round <= rounds; round += 1) {
-      const again = () => context({ idempotency: keyOf(`key-${round}`) });
-      const cut = proxy.cutBefore('C', 'COMMIT');
-      const writing = service.write(again(), (handle) => make(handle, `user-${round}`));
-      await expect(writing).rejects.toMatchObject({ code: 'outcome_unknown', retryAfter: 1 });
-      await cut;
-      const stands = await traces();
-      expect(stands).toMatchObject({ revision: before.revision + round, answers: round });
-      const answer = await service.write(again(), () => Promise.reject(new Error('done again')));
-      expect(answer).toMatchObject({ value: `user-${round}`, changed: true });
-      expect(numberOf(answer.revision)).toBe(before.revision + round);
-      expect(await traces()).toEqual(stands);
-    }
+    const seen = await cutWhileCommitting(rounds);
     summarize('F-14', { cut: rounds, 'done twice or not at all': 0 });
-    expect(await traces()).toMatchObject({ entries: before.entries + rounds });
+    expect(seen).toEqual(Array.from({ length: rounds }, (_, index) => unknownOutcome(index + 1)));
+  });
+
+  const transaction = 'storage/transaction.ts';
+  test.for([
+    [
+      'makes it again',
+      { replace: 'const mayBeCommitted = progress.committing &&', by: 'const mayBeCommitted = false &&' },
+      { told: ['user-1', 1] },
+    ],
+    [
+      'says that nothing was done',
+      { replace: "if (mayBeCommitted && failure.code === 'unavailable')", by: 'if (failure !== failure)' },
+      { told: ['unavailable', 1] },
+    ],
+    [
+      'does not keep the answer',
+      { replace: 'if (idempotency) sendAlong(keepAnswer', by: 'if (!sql) sendAlong(keepAnswer' },
+      { again: ['internal', undefined], made: [1, 1, 0] },
+    ],
+  ] as const)('while it commits is found out in a build that %s (F-14)', async ([, how, seen]) => {
+    await withBrokenBuild({ file: transaction, ...how }, async (load) =>
+      expect(await cutWhileCommitting(1, await buildOf(load))).toEqual([{ ...unknownOutcome(1), ...seen }]),
+    );
   });
 
   test('before it commits is made again without the caller knowing', async () => {
