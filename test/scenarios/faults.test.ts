@@ -2,29 +2,32 @@ import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
+import { brokenFreshness } from '../support/broken-freshness.ts';
 import { type ChaosProxy, startChaosProxy } from '../support/chaos-proxy.ts';
 import { type Watched, watch } from '../support/fault-watch.ts';
 import { long, summarize } from '../support/long-run.ts';
-import { buildOf, makeRoot, type Replica, startReplica } from '../support/replicas.ts';
+import { buildOf, makeRoot, type Replica, startReplica, startReplicas } from '../support/replicas.ts';
 import { type OwnServer, startOwnServer } from '../support/servers.ts';
 import { type Watch, watchChanges } from '../support/shadow-log.ts';
-import { ask, buildVault, grant } from '../support/vault.ts';
+import { ask, buildVault, grant, outcome } from '../support/vault.ts';
 
 const requestTimeoutMs = 1_000;
+const leaseMs = 1_000;
+const options = { listens: true, requestTimeoutMs, variables: { ROLECALL_LEASE_MS: String(leaseMs) } };
 const times = long ? 100 : 1;
 
 let server: OwnServer;
 let journal: Watch;
 let key: string;
 let proxies: readonly [ChaosProxy, ChaosProxy];
-let replicas: readonly [Replica, Replica];
+type Replicas = readonly [Replica, Replica];
+let replicas: Replicas;
 
 beforeAll(async () => {
   server = await startOwnServer({ synchronous_commit: 'on' });
   journal = await watchChanges(server.url);
   key = await makeRoot(server.url);
   proxies = [await startChaosProxy(server.url), await startChaosProxy(server.url)];
-  const options = { listens: true, requestTimeoutMs };
   replicas = [
     await startReplica(proxies[0].url, key, options),
     await startReplica(proxies[1].url, key, options),
@@ -42,6 +45,9 @@ afterAll(async () => {
   }
 });
 
+/** Its own deadline and what a busy machine adds. */
+const longestMs = requestTimeoutMs * 3;
+
 /** What holds under every fault. */
 function check(name: string, seen: Watched): void {
   const { answered, unavailable, wrong, writes, lost, longest, recovery } = seen;
@@ -56,20 +62,19 @@ function check(name: string, seen: Watched): void {
   });
   expect(seen).toMatchObject({ wrong: 0, lost: 0, faulty: {} });
   expect(answered).toBeGreaterThan(0);
-  // Its own deadline and what a busy machine adds.
-  expect(longest).toBeLessThan(requestTimeoutMs * 3);
+  expect(longest).toBeLessThan(longestMs);
 }
 
 /** Watches the fault again and again, and returns all that was seen together. */
-async function checkAgainAndAgain(name: string, fault: () => Promise<void>): Promise<Watched> {
+async function checkAgainAndAgain(fault: keyof typeof faults): Promise<Watched> {
   const all: Watched[] = [];
   for (let round = 0; round < times; round += 1) {
-    const seen = await watch(replicas, fault);
+    const seen = await watch(replicas, () => faults[fault]());
     expect(seen.answered).toBeGreaterThan(0);
     all.push(seen);
   }
   const together = all.reduce(added);
-  check(`${name}, ${times} times`, together);
+  check(`${fault}, ${times} times`, together);
   return together;
 }
 
@@ -94,69 +99,110 @@ const felt = (seen: Watched) => expect(seen.unavailable).toBeGreaterThan(0);
 
 const holdMs = 400;
 
+/** What fails, for as long as it runs. */
+const faults = {
+  async 'F-02'() {
+    const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+    const [row] = await sql<{ pid: number }[]>`
+      select pid from pg_stat_activity where application_name = 'rolecall' limit 1`;
+    await sql.end();
+    if (row) process.kill(row.pid, 'SIGKILL');
+  },
+  async 'F-03'() {
+    await server.kill();
+    await server.start();
+  },
+  async 'F-04'() {
+    await server.stop();
+    await server.start();
+  },
+  async 'F-06'() {
+    const hog = postgres(server.url, { max: 120, onnotice: () => {} });
+    const held = Array.from({ length: 120 }, () => hog`select pg_sleep(${holdMs / 1_000})`.catch(() => {}));
+    proxies[0].reset();
+    await Promise.all(held);
+    await hog.end({ timeout: 0 });
+  },
+};
+
+async function beFarAway(milliseconds: number) {
+  for (const proxy of proxies) proxy.delay(milliseconds);
+  await pause(holdMs * 2);
+  for (const proxy of proxies) proxy.heal();
+}
+
+/** What the first replica says while the server is frozen: at once, and when its lease has ended. */
+async function frozen([first]: Replicas) {
+  await outcome(first, { user: 'ann' });
+  const thaw = await server.freeze();
+  const atFirst = await outcome(first, { user: 'ann', freshness: 'lease' });
+  await pause(long ? 60_000 : leaseMs * 1.5);
+  const statusOf = async (url: string) => (await first.request({ method: 'GET', url })).status;
+  const [live, ready, latest, leased] = await Promise.all([
+    statusOf('/livez'),
+    statusOf('/readyz'),
+    outcome(first, { user: 'ann', freshness: 'latest' }),
+    outcome(first, { user: 'ann', freshness: 'lease' }),
+  ]);
+  thaw();
+  return { atFirst, live, ready, latest, leased };
+}
+
+const whenFrozen = { atFirst: 'allowed', live: 200, ready: 503, latest: 503, leased: 503 };
+
+/** Watches while there is no room for the journal, and counts the users that were made without their entry. */
+async function watchFullDisk(url: string, watched: readonly Replica[]) {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  const users = async () => (await sql`select count(*)::int as n from rolecall.users`)[0]?.['n'] as number;
+  await sql`
+    create function pg_temp_full() returns trigger language plpgsql as
+    'begin raise exception ''no space left on device'' using errcode = ''53100''; end'`;
+  let made = 0;
+  const seen = await watch(watched, async () => {
+    await sql`create trigger full_disk before insert on rolecall.journal execute function pg_temp_full()`;
+    const before = await users();
+    await pause(holdMs);
+    made = (await users()) - before;
+    await sql`drop trigger full_disk on rolecall.journal`;
+  });
+  await sql`drop function pg_temp_full()`;
+  await sql.end();
+  return { seen, made };
+}
+
 describe('no answer is wrong, no write is lost, nobody waits past the deadline', {
   timeout: 1_200_000,
 }, () => {
   test('when a backend of the server is killed and it recovers from the crash (F-02)', async () => {
-    await checkAgainAndAgain('F-02', async () => {
-      const sql = postgres(server.url, { max: 1, onnotice: () => {} });
-      const [row] = await sql<{ pid: number }[]>`
-        select pid from pg_stat_activity where application_name = 'rolecall' limit 1`;
-      await sql.end();
-      if (row) process.kill(row.pid, 'SIGKILL');
-    });
+    await checkAgainAndAgain('F-02');
   });
 
   test('when the server is killed and starts again (F-03)', async () => {
-    const seen = await checkAgainAndAgain('F-03', async () => {
-      await server.kill();
-      await server.start();
-    });
-    felt(seen);
+    felt(await checkAgainAndAgain('F-03'));
   });
 
   test('when the server stops and starts again (F-04)', async () => {
-    await checkAgainAndAgain('F-04', async () => {
-      await server.stop();
-      await server.start();
-    });
+    await checkAgainAndAgain('F-04');
   });
 
   test('when the server is frozen (F-05)', async () => {
+    let said: unknown;
     const seen = await watch(replicas, async () => {
-      const thaw = await server.freeze();
-      await pause(long ? 60_000 : 1_200);
-      const [health] = await Promise.all([
-        replicas[0].request({ method: 'GET', url: '/livez' }),
-        replicas[0].request({ method: 'GET', url: '/readyz' }).then(({ status }) => expect(status).toBe(503)),
-      ]);
-      expect(health.status).toBe(200);
-      thaw();
+      said = await frozen(replicas);
     });
     check('F-05', seen);
     felt(seen);
+    expect(said).toEqual(whenFrozen);
   });
 
   test('when others take every connection that the server has (F-06)', async () => {
-    const seen = await watch(replicas, async () => {
-      const hog = postgres(server.url, { max: 120, onnotice: () => {} });
-      const held = Array.from({ length: 120 }, () => hog`select pg_sleep(${holdMs / 1_000})`.catch(() => {}));
-      proxies[0].reset();
-      await Promise.all(held);
-      await hog.end({ timeout: 0 });
-    });
-    check('F-06', seen);
+    check('F-06', await watch(replicas, faults['F-06']));
   });
 
   test.for(long ? [5, 50, 500, 5_000] : [50, 5_000])(
     'when the server is %i ms away (F-07)',
     async (milliseconds) => {
-      const seen = await watch(replicas, async () => {
-        for (const proxy of proxies) proxy.delay(milliseconds);
-        await pause(holdMs * 2);
-        for (const proxy of proxies) proxy.heal();
-      });
-      check(`F-07, ${milliseconds} ms`, seen);
+      check(`F-07, ${milliseconds} ms`, await watch(replicas, () => beFarAway(milliseconds)));
     },
   );
 
@@ -202,44 +248,129 @@ describe('no answer is wrong, no write is lost, nobody waits past the deadline',
   });
 
   test('when the disk is full: the change and its record are both not made, and questions go on (F-08)', async () => {
-    const sql = postgres(server.url, { max: 1, onnotice: () => {} });
-    const users = async () => (await sql`select count(*)::int as n from rolecall.users`)[0]?.['n'] as number;
-    await sql`
-      create function pg_temp_full() returns trigger language plpgsql as
-      'begin raise exception ''no space left on device'' using errcode = ''53100''; end'`;
-    let made = 0;
-    const seen = await watch(replicas, async () => {
-      await sql`create trigger full_disk before insert on rolecall.journal execute function pg_temp_full()`;
-      const before = await users();
-      await pause(holdMs);
-      made = (await users()) - before;
-      await sql`drop trigger full_disk on rolecall.journal`;
-    });
-    await sql`drop function pg_temp_full()`;
-    await sql.end();
+    const { seen, made } = await watchFullDisk(server.url, replicas);
     check('F-08, no room for the journal', seen);
     felt(seen);
     expect(made).toBe(0);
   });
 });
 
-test('somebody waits past the deadline in a build whose deadlines end nothing', async () => {
-  const breakage: Breakage = {
-    file: 'storage/deadline.ts',
-    replace: 'const timer = setTimeout(() => reject(late()), Math.max(0, deadline - performance.now()));',
-    by: 'const timer = setTimeout(() => void [late, reject], Math.max(0, deadline - performance.now()));',
-  };
-  await withBrokenBuild(breakage, async (load) => {
-    const options = { build: await buildOf(load), requestTimeoutMs };
-    const replica = await startReplica(proxies[0].url, key, options);
-    await ask(replica, { user: 'ann' });
-    proxies[0].blackhole();
-    const asking = ask(replica, { user: 'ann' }).then(() => 'answered');
-    const waited = pause(requestTimeoutMs * 3).then(() => 'still waiting');
-    expect(await Promise.race([asking, waited])).toBe('still waiting');
-    proxies[0].heal();
-    proxies[0].reset();
-    await asking;
-    await replica.close();
+/** Every failure of the connection or the server's willingness is one of these. */
+const unavailableStates =
+  '|57P0.|57014|42501|53...|55P03|25P0[234]|25006|28...|3D000|58...|XX00[12]|CONNECTION_.*|CONNECT_TIMEOUT|E(?!RR_)[A-Z_]+)$/';
+const without = (state: string): Breakage => ({
+  file: 'storage/errors.ts',
+  replace: unavailableStates,
+  by: unavailableStates.replace(state, ''),
+});
+const unconfirmed = 'await freshness.latest();\n      if (asking.atLeast';
+const whenUnconfirmed = (then: string): Breakage => ({
+  file: 'services/decisions/views.ts',
+  replace: unconfirmed,
+  by: unconfirmed.replace('latest()', `latest().catch(() => { ${then} })`),
+});
+const deadlinesEndNothing: Breakage = {
+  file: 'storage/deadline.ts',
+  replace: 'const timer = setTimeout(() => reject(late()), Math.max(0, deadline - performance.now()));',
+  by: 'const timer = setTimeout(() => void [late, reject], Math.max(0, deadline - performance.now()));',
+};
+
+describe('a build is found out', { timeout: 120_000 }, () => {
+  /** What comes of work with two replicas of a broken build. */
+  function broken<T>(breakage: Breakage, work: (replicas: Replicas) => Promise<T>): Promise<T> {
+    return withBrokenBuild(breakage, async (load) => {
+      const build = await buildOf(load);
+      const starting = proxies.map(({ url }) => startReplica(url, key, { ...options, build }));
+      const started = (await Promise.all(starting)) as unknown as Replicas;
+      try {
+        return await work(started);
+      } finally {
+        await Promise.all(started.map((replica) => replica.close()));
+      }
+    });
+  }
+  const watchFault = (fault: keyof typeof faults, breakage: Breakage) =>
+    broken(breakage, (started) => watch(started, () => faults[fault]()));
+
+  test('that calls a server that recovers a failure of its own (F-02)', async () => {
+    const { faulty } = await watchFault('F-02', without('57P0.|'));
+    expect(faulty[500]).toBeGreaterThan(0);
+  });
+
+  test('that calls a server that is not there a failure of its own (F-03)', async () => {
+    const { faulty } = await watchFault('F-03', without('|E(?!RR_)[A-Z_]+'));
+    expect(faulty[500]).toBeGreaterThan(0);
+  });
+
+  test('that denies what it cannot find out (F-04)', async () => {
+    const asked = 'await accessCheck.authorize(asking, question)';
+    const denied = "{ answer: { permission, decision: { allowed: false, reason: 'not_granted' } as const } }";
+    const { wrong } = await watchFault('F-04', {
+      file: 'http/routes/authorize.ts',
+      replace: asked,
+      by: `${asked}.catch(() => ({ revision: '', ...${denied} }))`,
+    });
+    expect(wrong).toBeGreaterThan(0);
+  });
+
+  test('that takes a credential for wrong that it cannot look at (F-04)', async () => {
+    const { faulty } = await watchFault('F-04', whenUnconfirmed('throw notValid(asking.caller);'));
+    expect(faulty[401]).toBeGreaterThan(0);
+  });
+
+  test('that answers from memory what is asked for as the newest (F-05)', async () => {
+    const said = await broken(whenUnconfirmed(''), frozen);
+    expect(said).toEqual({ ...whenFrozen, latest: 'allowed', leased: 'allowed' });
+  });
+
+  test('that answers from memory beyond its lease (F-05)', async () => {
+    const said = await broken(brokenFreshness['a lease has no end'], frozen);
+    expect(said).toEqual({ ...whenFrozen, leased: 'allowed' });
+  });
+
+  test('that calls a crowded server a failure of its own (F-06)', async () => {
+    const { faulty } = await watchFault('F-06', without('53...|'));
+    expect(faulty[500]).toBeGreaterThan(0);
+  });
+
+  test('in which deadlines end nothing (F-07)', async () => {
+    const seen = await broken(deadlinesEndNothing, (started) => watch(started, () => beFarAway(5_000)));
+    expect(seen.longest).toBeGreaterThan(longestMs);
+  });
+
+  test('that writes the journal beside the change (F-08)', async () => {
+    const beside: Breakage = {
+      file: 'storage/transaction.ts',
+      replace: 'if (changed) sendAlong(appendJournal(sql, journalKey, locked, context, entries));',
+      by: `if (changed) void database.run(context.deadline, (other) =>
+        appendJournal(other, journalKey, locked, context, entries)).catch(() => {});`,
+    };
+    await withBrokenBuild(beside, async (load) => {
+      const started = await startReplicas(2, { ...options, build: await buildOf(load) });
+      const [first] = started.replicas as unknown as Replicas;
+      await buildVault(first, ['ann', 'bob']);
+      await grant(first, 'ann');
+      const { made } = await watchFullDisk(started.database.url, started.replicas);
+      await started.close();
+      expect(made).toBeGreaterThan(0);
+    });
+  });
+
+  test('in which deadlines end nothing, where nothing passes (F-11)', async () => {
+    await withBrokenBuild(deadlinesEndNothing, async (load) => {
+      const replica = await startReplica(proxies[0].url, key, {
+        build: await buildOf(load),
+        requestTimeoutMs,
+      });
+      await ask(replica, { user: 'ann' });
+      proxies[0].blackhole();
+      const asking = ask(replica, { user: 'ann' }).then(() => 'answered');
+      const waited = pause(longestMs).then(() => 'still waiting');
+      expect(await Promise.race([asking, waited])).toBe('still waiting');
+      proxies[0].heal();
+      proxies[0].reset();
+      await asking;
+      await replica.close();
+    });
   });
 });
