@@ -1,9 +1,10 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseApiKey } from '../../src/domain/api-keys.ts';
-import { RolecallError } from '../../src/domain/errors.ts';
+import type { RolecallError } from '../../src/domain/errors.ts';
 import { formatRevision, parseRevision } from '../../src/domain/revisions.ts';
 import { openCursors } from '../../src/storage/pagination.ts';
+import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
 import { expectProblem, goodQueries, operations } from '../support/contract.ts';
 import { requestOf } from '../support/hostile/requests.ts';
 import { expectSound } from '../support/hostile/verdict.ts';
@@ -28,6 +29,8 @@ afterAll(async () => {
   summarize('hostile tokens and cursors (C-17)', { ...counts, 'server errors': 0 });
   await service.close();
 });
+
+type Sealing = typeof import('../../src/storage/pagination.ts');
 
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const character = fc.constantFrom(...alphabet, '=', '+', '/', ' ', '.', '%', '\0', '\n', 'é', '\ud800');
@@ -94,25 +97,61 @@ describe('a cursor', () => {
     }
   });
 
-  test('is sealed: none is made without the key, and the key has no default', { timeout: 600_000 }, () => {
-    const cursors = openCursors(testJournalKey);
+  /** How a build takes a cursor that it did not make so: for another list, with another key, or changed. */
+  function forged(build: Pick<Sealing, 'openCursors'>, numRuns: number): string | undefined {
+    const cursors = build.openCursors(testJournalKey);
     const cursor = cursors.cursorAt('users', 'one');
-    expect(cursors.positionOf('users', { limit: 1, after: cursor })).toBe('one');
-    expect(() =>
-      openCursors(`${testJournalKey}x`).positionOf('users', { limit: 1, after: cursor }),
-    ).toThrow();
-    fc.assert(
+    const isTaken = (list: string, after: string, secret = testJournalKey) => {
+      try {
+        build.openCursors(secret).positionOf(list, { limit: 1, after });
+        return true;
+      } catch (error) {
+        if ((error as RolecallError).code === 'invalid_cursor') return false;
+        throw error;
+      }
+    };
+    if (!isTaken('users', cursor)) return 'not at all';
+    if (isTaken('users', cursor, `${testJournalKey}x`)) return 'of another key';
+    if (isTaken('roles', cursor)) return 'of another list';
+    const { failed } = fc.check(
       fc.property(changed(cursor), (after) => {
         counts.read += 1;
-        try {
-          cursors.positionOf('users', { limit: 1, after });
-        } catch (error) {
-          if (error instanceof RolecallError && error.code === 'invalid_cursor') return;
-          throw error;
-        }
-        throw new Error(`taken: ${JSON.stringify(after)}`);
+        return !isTaken('users', after);
       }),
-      { numRuns: runs.read / 2 },
+      { numRuns },
+    );
+    return failed ? 'that was changed' : undefined;
+  }
+
+  test('is sealed: none is made without the key, and the key has no default', { timeout: 600_000 }, () => {
+    expect(forged({ openCursors }, runs.read / 2)).toBe(undefined);
+  });
+
+  const file = 'storage/pagination.ts';
+  const forgeries: Readonly<Record<string, readonly Omit<Breakage, 'file'>[]>> = {
+    'of another key': [{ replace: "hkdfSync('sha256', secret,", by: "hkdfSync('sha256', 'the default'," }],
+    'of another list': [
+      { replace: '.setAAD(Buffer.from(list));\n    const hidden', by: ';\n    const hidden' },
+      { replace: 'cipher.setAAD(Buffer.from(list)).setAuthTag(tag)', by: 'cipher.setAuthTag(tag)' },
+    ],
+    'that was changed': [
+      { replace: "if (bytes.toString('base64url') !== after) throw invalidCursor();", by: '' },
+    ],
+  };
+  test.for(Object.entries(forgeries))(
+    '%s is found to be taken by a build (C-17)',
+    async ([taken, breakages]) => {
+      await withBrokenBuild(
+        breakages.map((each) => ({ file, ...each })),
+        async (load) => expect(forged(await load<Sealing>(file), 2_000)).toBe(taken),
+      );
+    },
+  );
+
+  test('that nobody sealed is found to be taken by a build (C-17)', async () => {
+    const open = "+ cipher.final('utf8')";
+    await withBrokenBuild({ file, replace: open, by: '' }, async (load) =>
+      expect(forged(await load<Sealing>(file), 2_000)).toBe('of another key'),
     );
   });
 });

@@ -190,12 +190,13 @@ describe.skipIf(!programs && !long)('with the programs of an installed PostgreSQ
     });
   });
 
-  async function restore(): Promise<Lost> {
+  /** An older dump is restored under a replica that runs. */
+  async function restore(build: Build): Promise<Lost> {
     const pair = await startPair(bin);
     undo.push(() => pair.remove());
     const key = await makeRoot(pair.primary);
     const log: string[] = [];
-    const replica = await open(pair.primary, key, { listens: true, onLog: (line) => log.push(line) });
+    const replica = await open(pair.primary, key, { build, listens: true, onLog: (line) => log.push(line) });
     await buildVault(replica, ['ann']);
     const kept = await grant(replica, 'ann');
     const { stdout: dump } = await execute(join(bin, 'pg_dump'), ['-d', pair.primary, '-n', 'rolecall'], {
@@ -227,7 +228,16 @@ describe.skipIf(!programs && !long)('with the programs of an installed PostgreSQ
   test('a restore of an older dump under a running replica begins an epoch (C-20)', {
     timeout: 1_200_000,
   }, async () => {
-    await again('C-20', async () => checkAfter(await restore()));
+    await again('C-20', async () => checkAfter(await restore(soundBuild)));
+  });
+
+  test('the restore goes unnoticed in a build in which another epoch is taken for the same (C-20)', {
+    timeout: 120_000,
+  }, async () => {
+    await withBrokenBuild(brokenFreshness['another epoch is taken for the same'], async (load) => {
+      const { replica } = await restore(await buildOf(load));
+      expect(outcomeOf(await untilItAnswers(replica))).toBe('denied');
+    });
   });
 });
 
@@ -245,11 +255,12 @@ async function untilShipped(standby: string, revision: string | undefined): Prom
 }
 
 describe('a revision that nobody gave (C-17)', () => {
-  test('is refused as malformed, foreign or lost, never with a failure and never with an answer', async () => {
+  /** How many were tried, and those that were not answered as they should be: with which status, and which was due. */
+  async function misjudged(build: Build) {
     const database = await createTestDatabase();
     undo.push(() => database.drop());
     const key = await makeRoot(database.url);
-    const replica = await open(database.url, key);
+    const replica = await open(database.url, key, { build });
     const { body } = await ask(replica, {});
     const { revision } = body as { revision: string };
     const [epoch, value] = revision.split('-') as [string, string];
@@ -283,10 +294,34 @@ describe('a revision that nobody gave (C-17)', () => {
       revision,
       `${revision} `,
     ];
+    const wrong: (readonly [atLeast: string, status: number, due: number])[] = [];
     for (const freshness of ['latest', 'lease'] as const)
       for (const atLeast of tried) {
         const { status } = await ask(replica, { atLeast, freshness });
-        expect([atLeast, status]).toEqual([atLeast, due(atLeast)]);
+        if (status !== due(atLeast)) wrong.push([atLeast, status, due(atLeast)]);
       }
+    return { tried: tried.length, wrong };
+  }
+
+  test('is refused as malformed, foreign or lost, never with a failure and never with an answer', async () => {
+    const { tried, wrong } = await misjudged(soundBuild);
+    expect(tried).toBeGreaterThan(100);
+    expect(wrong).toEqual([]);
+  });
+
+  test.for([
+    [
+      'of another database for one of ours',
+      "if (index === -1) return 'foreign';",
+      "if (index === -1) return 'reached';",
+      400,
+    ],
+    ['that is not there for one that is', "asked.value <= last ? 'reached' : 'lost'", "'reached'", 409],
+    ['written in another way for the same', '(0|[1-9][0-9]{0,15})$/', '([0-9]{1,16})$/', 400],
+  ] as const)('is found out in a build that takes one %s (C-17)', async ([, replace, by, due]) => {
+    await withBrokenBuild({ file: 'domain/revisions.ts', replace, by }, async (load) => {
+      const { wrong } = await misjudged(await buildOf(load));
+      expect(wrong).toContainEqual([expect.any(String), 200, due]);
+    });
   });
 });

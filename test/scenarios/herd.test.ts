@@ -60,12 +60,8 @@ describe('many who ask at once', () => {
     });
   });
 
-  test('of many cold replicas stay within the connections they may have, and all are answered (F-20)', {
-    timeout: 600_000,
-  }, async () => {
-    const many = long ? 20 : 6;
-    const people = long ? 1_000_000 : 2_000;
-    const perReplica = long ? 1_000 : 100;
+  /** What comes of asking so many cold replicas about that many users, two thousand times a second. */
+  async function askCold(many: number, people: number, perReplica: number, build: Build) {
     const { sql, database, adminKey } = started;
     await sql`insert into rolecall.users (id) select 'user-' || n from generate_series(1, ${people}::int) as n`;
     await sql`insert into rolecall.user_roles (user_pk, role_pk, scope)
@@ -83,7 +79,7 @@ describe('many who ask at once', () => {
       }
     })();
     const opening = Array.from({ length: many }, () =>
-      startReplica(database.url, adminKey, { listens: true }),
+      startReplica(database.url, adminKey, { listens: true, build }),
     );
     const replicas = await Promise.all(opening);
     undo.push(() => Promise.all(replicas.map((replica) => replica.close())));
@@ -106,6 +102,20 @@ describe('many who ask at once', () => {
         0,
       );
     const ofRows = await reads('rolecall_row_reads_total\\{from="primary"\\}');
+    const ofHead = await reads('rolecall_questions_per_head_read_count');
+    return { answers, most, ofRows, ofHead, milliseconds };
+  }
+
+  /** Of each: a pool of 3, one for the head, one that listens; and the one that was there before. */
+  const connectionsOf = (many: number) => many * 5 + 5;
+
+  test('of many cold replicas stay within the connections they may have, and all are answered (F-20)', {
+    timeout: 600_000,
+  }, async () => {
+    const many = long ? 20 : 6;
+    const people = long ? 1_000_000 : 2_000;
+    const seen = await askCold(many, people, long ? 1_000 : 100, soundBuild);
+    const { answers, most, ofRows, ofHead, milliseconds } = seen;
     summarize('F-20', {
       replicas: many,
       users: people,
@@ -113,21 +123,53 @@ describe('many who ask at once', () => {
       refused: answers.filter((answer) => answer === 503).length,
       'most connections': most,
       'reads of rows': ofRows,
-      'reads of the head': await reads('rolecall_questions_per_head_read_count'),
+      'reads of the head': ofHead,
       ...spread(milliseconds),
     });
     // No more than one for each question, and one for whoever asks it.
     expect(ofRows).toBeLessThanOrEqual(answers.length + many * 2);
     expect(answers.every((answer) => answer === 'allowed')).toBe(true);
-    // Of each: a pool of 3, one for the head, one that listens; and the one that was there before.
-    expect(most).toBeLessThanOrEqual(many * 5 + 5);
+    expect(most).toBeLessThanOrEqual(connectionsOf(many));
+  });
+
+  const userCache = 'services/decisions/user-cache.ts';
+  const fills: Breakage = {
+    file: userCache,
+    replace: 'const mostFills = 4;',
+    by: 'const mostFills = 1_000;',
+  };
+
+  test('are turned away by a build whose misses do not gather (F-20)', async () => {
+    const breakage = { file: userCache, replace: 'this.#gathering ??= ', by: 'this.#gathering = ' };
+    await withBrokenBuild(breakage, async (load) => {
+      const { answers } = await askCold(2, 2_000, 300, await buildOf(load));
+      expect(answers).toContain(503);
+    });
+  });
+
+  test('take more connections than they may in a build whose pool has no bound (F-20)', async () => {
+    const gate = 'new Gate(options.poolSize, options.poolSize * queuePerConnection)';
+    const pool: Breakage = {
+      file: 'storage/database.ts',
+      replace: gate,
+      by: gate.replace('options.poolSize', '1_000'),
+    };
+    const apart: Breakage = {
+      file: userCache,
+      replace: 'this.#gathering ??= ',
+      by: 'this.#gathering = ',
+    };
+    await withBrokenBuild([pool, fills, apart], async (load) => {
+      const { most } = await askCold(2, 2_000, 300, await buildOf(load));
+      expect(most).toBeGreaterThan(connectionsOf(2));
+    });
   });
 });
 
 describe('rows that the service would never have made (F-19)', () => {
   /** A new replica on what is stored now, which must answer about everybody. */
-  async function answersAfter(): Promise<readonly unknown[]> {
-    const fresh = await startReplica(started.database.url, started.adminKey);
+  async function answersAfter(build = soundBuild): Promise<readonly unknown[]> {
+    const fresh = await startReplica(started.database.url, started.adminKey, { build });
     undo.push(() => fresh.close());
     return Promise.all(['ann', 'bob', 'root', 'nobody'].map((user) => outcome(fresh, { user })));
   }
@@ -136,12 +178,16 @@ describe('rows that the service would never have made (F-19)', () => {
     await grant(started.replicas[0] as Replica, 'ann');
   });
 
-  test('roles that include each other in a circle', async () => {
+  async function circle() {
     await started.sql`insert into rolecall.roles (key, name) values ('round', 'Round')`;
     await started.sql`
       insert into rolecall.role_includes (role_pk, included_pk, origin)
       select one.pk, other.pk, 'api' from rolecall.roles as one, rolecall.roles as other
       where (one.key, other.key) in (('round', ${role}), (${role}, 'round'))`;
+  }
+
+  test('roles that include each other in a circle', async () => {
+    await circle();
     expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
   });
 
@@ -173,7 +219,7 @@ describe('rows that the service would never have made (F-19)', () => {
     expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
   });
 
-  test('an effect, a scope and a setting that no constraint would let pass', async () => {
+  async function unconstrained() {
     const { sql } = started;
     await sql`alter table rolecall.user_permissions drop constraint user_permissions_effect_known,
       drop constraint user_permissions_scope_form`;
@@ -188,6 +234,10 @@ describe('rows that the service would never have made (F-19)', () => {
       where id = 'bob' and key = ${role}`;
     await sql`insert into rolecall.settings (key, value) values
       ('lease_ms', '"soon"'), ('authorize_batch_limit', '{"many": true}'), ('of_another_release', '[1]')`;
+  }
+
+  test('an effect, a scope and a setting that no constraint would let pass', async () => {
+    await unconstrained();
     expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
   });
 
@@ -196,9 +246,53 @@ describe('rows that the service would never have made (F-19)', () => {
     expect(await answersAfter()).toEqual(['allowed', 'denied', 'denied', 'denied']);
     expect(await outcome(started.replicas[0] as Replica, { user: 'ann' })).toBe('allowed');
   });
+
+  const breakages: Readonly<
+    Record<string, readonly [Breakage, poison: () => Promise<void>, answers: readonly unknown[]]>
+  > = {
+    'walks in circles': [
+      {
+        file: 'domain/decision/catalogue.ts',
+        replace:
+          'for (const next of reached) for (const included of this.includedIn(next)) reached.add(included);',
+        by: `const walk = (next: RoleKey) => {
+        for (const included of this.includedIn(next)) walk((reached.add(included), included));
+      };
+      walk(role);`,
+      },
+      circle,
+      [500, 'denied', 'denied', 'denied'],
+    ],
+    'takes what it does not know for an allow': [
+      {
+        file: 'domain/decision/user-access.ts',
+        replace: "if (one.effect === 'allow') given",
+        by: "if (one.effect !== 'deny') given",
+      },
+      unconstrained,
+      ['allowed', 'allowed', 'denied', 'denied'],
+    ],
+    'answers nobody for one bad row': [
+      {
+        file: 'domain/settings.ts',
+        replace: '  return counts ? stored : definition.default;',
+        by: "  if (stored !== undefined && !counts) throw new Error('a bad row');\n  return counts ? stored : definition.default;",
+      },
+      unconstrained,
+      [500, 500, 500, 500],
+    ],
+  };
+  test.for(Object.entries(breakages))('find out a build that %s', async ([, [breakage, poison, answers]]) => {
+    await poison();
+    await withBrokenBuild(breakage, async (load) =>
+      expect(await answersAfter(await buildOf(load))).toEqual(answers),
+    );
+  });
 });
 
-test('names that look alike are different people in memory too (C-12)', async () => {
+/** Names that were each given the role alone, with those who then may what it gives. */
+async function holdersInMemory(build: Build): Promise<ReadonlyMap<string, readonly string[]>> {
+  const found = new Map<string, readonly string[]>();
   const [writer] = started.replicas as readonly [Replica];
   const names = [
     'a',
@@ -220,7 +314,7 @@ test('names that look alike are different people in memory too (C-12)', async ()
     'null',
   ];
   const people = [...new Set(names)];
-  const asked = await startReplica(started.database.url, started.adminKey);
+  const asked = await startReplica(started.database.url, started.adminKey, { build });
   undo.push(() => asked.close());
   for (const id of people) await writer.request({ method: 'POST', url: '/users', payload: { id } });
   for (const holder of people) {
@@ -230,7 +324,37 @@ test('names that look alike are different people in memory too (C-12)', async ()
     const checks = people.map((user) => ({ user, permission }));
     const { body } = await asked.request({ method: 'POST', url: '/authorize/batch', payload: { checks } });
     const { results } = body as { results: { allowed: boolean }[] };
-    expect(people.filter((_, index) => results[index]?.allowed)).toEqual([holder]);
+    found.set(
+      holder,
+      people.filter((_, index) => results[index]?.allowed),
+    );
     await writer.request({ method: 'DELETE', url: place });
   }
+  return found;
+}
+
+test('names that look alike are different people in memory too (C-12)', async () => {
+  const found = await holdersInMemory(soundBuild);
+  expect(found.size).toBeGreaterThan(10);
+  for (const [holder, holders] of found) expect(holders).toEqual([holder]);
 });
+
+test.for([
+  ['in capitals', 'a', 'A', '.toLowerCase()'],
+  ['composed', 'é', 'e\u0301', ".normalize('NFC')"],
+] as const)(
+  'are the same in a build that takes names that are alike %s for one (C-12)',
+  async ([, one, other, fold]) => {
+    const file = 'services/decisions/user-cache.ts';
+    const folded = (replace: string, name: string): Breakage => ({
+      file,
+      replace,
+      by: replace.replace(name, `(${name}${fold} as UserId)`),
+    });
+    const breakage = [folded('this.#users.get(id)', 'id'), folded('this.#users.set(row.id,', 'row.id')];
+    await withBrokenBuild(breakage, async (load) => {
+      const found = await holdersInMemory(await buildOf(load));
+      expect([found.get(one), found.get(other)]).not.toEqual([[one], [other]]);
+    });
+  },
+);

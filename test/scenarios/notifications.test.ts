@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -63,9 +64,36 @@ function listen(url = proxy.url, open: typeof openListener = openListener): Hear
   return heard as Heard;
 }
 
-/** Waits, within the time of the test. */
-async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await pause(5);
+/** Waits, within the time of the test or for so long, and tells whether it came. */
+async function until(
+  isSo: () => boolean | Promise<boolean>,
+  patienceMs = Number.POSITIVE_INFINITY,
+): Promise<boolean> {
+  const end = performance.now() + patienceMs;
+  while (!(await isSo())) {
+    if (performance.now() > end) return false;
+    await pause(5);
+  }
+  return true;
+}
+
+/** Counts the timers that this process starts from now on and that neither rang nor were stopped, unreferenced ones too. */
+function countTimers(): () => number {
+  const running = new Set<number>();
+  const hook = createHook({
+    init: (id, kind) => void (kind === 'Timeout' && running.add(id)),
+    destroy: (id) => void running.delete(id),
+  }).enable();
+  undo.push(async () => void hook.disable());
+  return () => running.size;
+}
+
+/** The least that a count falls to while a listener proves itself, and gives up what it waited for in vain. */
+async function fewest(count: () => number): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (const end = performance.now() + proveEveryMs * 3; performance.now() < end; await pause(5))
+    least = Math.min(least, count());
+  return least;
 }
 
 const notify = () => started.sql`select pg_notify(${revisionChannel}, '')`;
@@ -110,8 +138,11 @@ describe('a listener', () => {
     summarize('C-04, milliseconds until woken after the listener was ended', { cycles, ...spread(gaps) });
   });
 
-  test('wakes again after any fault, and stays one (C-18)', { timeout: 400_000 }, async () => {
-    const heard = listen();
+  /** How soon it wakes after each of so many faults, or what is wrong with it after one. */
+  async function survive(cycles: number, open?: typeof openListener, patienceMs?: number) {
+    const timers = countTimers();
+    const heard = listen(proxy.url, open);
+    const isOne = () => heard.listener.hears && proxy.connections() === 1;
     const end = async () => {
       for (const { pid } of await listening()) await started.sql`select pg_terminate_backend(${pid})`;
     };
@@ -126,10 +157,11 @@ describe('a listener', () => {
       () => proxy.blackhole({ application: listenerName }),
       () => proxy.blackhole({ application: listenerName, of: 'server' }),
     ];
-    const cycles = long ? 200 : 5;
     const gaps: number[] = [];
+    await until(isOne);
+    await notify();
+    const first = await fewest(timers);
     for (let cycle = 0; cycle < cycles; cycle += 1) {
-      await until(() => heard.listener.hears && proxy.connections(listenerName) === 1);
       await pause(Math.random() * 50);
       const [fault] = faults.slice(long ? Math.floor(Math.random() * faults.length) : cycle);
       await fault?.();
@@ -137,15 +169,66 @@ describe('a listener', () => {
       proxy.heal();
       const before = heard.wakes;
       await notify();
-      await until(() => heard.wakes > before);
+      if (!(await until(() => heard.wakes > before, patienceMs))) return 'it does not wake';
       gaps.push(performance.now() - missed);
+      if (!(await until(isOne, patienceMs))) return 'it is not one that hears';
     }
-    await until(() => heard.listener.hears && proxy.connections(listenerName) === 1);
-    const before = heard.wakes;
-    await notify();
-    await until(() => heard.wakes > before);
-    summarize('C-18, milliseconds until woken after a fault', { cycles, ...spread(gaps) });
+    return (await fewest(timers)) <= first + 1 ? gaps : 'it leaves timers';
+  }
+
+  test('wakes again after any fault, and stays one, with no connection or timer more (C-18)', {
+    timeout: 400_000,
+  }, async () => {
+    const cycles = long ? 200 : 5;
+    const gaps = await survive(cycles);
+    expect(gaps).toHaveLength(cycles);
+    summarize('C-18, milliseconds until woken after a fault', { cycles, ...spread(gaps as number[]) });
   });
+
+  const proof = '    const channel = `rolecall_proof_';
+  const supervisors: Readonly<
+    Record<string, readonly [breakage: readonly Omit<Breakage, 'file'>[], seen: string]>
+  > = {
+    'goes on with the same client': [
+      [
+        {
+          replace: '  const running = run();',
+          by: '  let kept: postgres.Sql | undefined;\n  const running = run();',
+        },
+        {
+          replace: 'const client = connect(socket);',
+          by: 'kept ??= connect(socket);\n      const client = kept;',
+        },
+      ],
+      'it does not wake',
+    ],
+    'does not end the client before': [
+      [
+        {
+          replace: '        await client.end({ timeout: 0 }).catch(() => {});\n        socket.end();\n',
+          by: '',
+        },
+      ],
+      'it is not one that hears',
+    ],
+    'keeps a timer for each client': [
+      [{ replace: proof, by: `    setInterval(() => {}, 60_000).unref();\n${proof}` }],
+      'it leaves timers',
+    ],
+  };
+  test.for(Object.entries(supervisors))(
+    'is found out in a build that %s (C-18)',
+    async ([, [breakages, seen]]) => {
+      const file = 'storage/notifications.ts';
+      await withBrokenBuild(
+        breakages.map((each) => ({ file, ...each })),
+        async (load) => {
+          const { openListener: broken } = await load<{ openListener: typeof openListener }>(file);
+          expect(await survive(5, broken, proveEveryMs * 8)).toBe(seen);
+        },
+      );
+    },
+  );
 
   test.for(['server', undefined] as const)(
     'that is half-open, deaf where the %s speaks, is found out and replaced (C-05, F-11)',

@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openDatabase } from '../../src/storage/database.ts';
 import { openListener } from '../../src/storage/notifications.ts';
+import { withBrokenBuild } from '../support/broken-build.ts';
 import { long } from '../support/long-run.ts';
 import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.ts';
 import { type Replica, type Replicas, startReplica, startReplicas } from '../support/replicas.ts';
@@ -21,13 +22,14 @@ afterEach(async () => {
 });
 
 describe.skipIf(!hasPgbouncer)('through pgbouncer in transaction mode', () => {
-  test('a listener hears nothing and says so (C-06)', async () => {
+  /** What a listener finds itself to be, one after the other. */
+  async function foundOut(open: typeof openListener): Promise<readonly boolean[]> {
     const pooler = await startPgbouncer(started.database.url);
     undo.push(() => pooler.stop());
     const options = { poolSize: 2, connectTimeoutMs: 1_000, statementTimeoutMs: 5_000 };
     const database = openDatabase({ url: started.database.url, ...options });
     const hearing: boolean[] = [];
-    const listener = openListener({
+    const listener = open({
       url: pooler.url,
       database,
       connectTimeoutMs: 1_000,
@@ -41,7 +43,19 @@ describe.skipIf(!hasPgbouncer)('through pgbouncer in transaction mode', () => {
     });
     while (hearing.length === 0) await pause(5);
     await pause(proveEveryMs * 5);
-    expect(hearing).toEqual([false]);
+    return hearing;
+  }
+
+  test('a listener hears nothing and says so (C-06)', async () => {
+    expect(await foundOut(openListener)).toEqual([false]);
+  });
+
+  test('a listener of a build that believes itself without having heard says that it hears (C-06)', async () => {
+    const file = 'storage/notifications.ts';
+    await withBrokenBuild({ file, replace: '        within(proof),\n', by: '' }, async (load) => {
+      const broken = await load<{ openListener: typeof openListener }>(file);
+      expect(await foundOut(broken.openListener)).toEqual([true]);
+    });
   });
 
   test('three replicas answer from the newest revision and write, by reading alone (C-06)', async () => {
