@@ -6,11 +6,10 @@ import { projectRoot } from './host.ts';
 const guard = 'dist/services/guard.js';
 
 /** What is taken out of the guard: that it judges, and that it reads what only it needs. */
-const judging =
-  'export function requirePower({ facts, credentialStands: stands }, { caller }, permission, scope, reach) {';
+const judging = 'export function requirePower(facts, { caller }, permission, scope, reach) {';
 const emptied: readonly (readonly [text: string, instead: string])[] = [
   [judging, `${judging} return;`],
-  ["if (caller.kind === 'operator')\n        return { facts", 'if (caller)\n        return { facts'],
+  ["if (caller.kind === 'operator')\n        return loadFacts", 'if (caller)\n        return loadFacts'],
 ];
 
 /** The program of the service without its guard, to be measured beside the one with it. */

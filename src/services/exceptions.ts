@@ -64,7 +64,7 @@ export function openExceptions(transactions: Transactions): Exceptions {
     requirePower(power, call, 'rolecall_grant_permissions', scope, reach);
     const changes = existing && terms ? !isSame(existing, terms) : existing !== terms;
     const put = terms && { ...terms, permission: slug, scope };
-    const done = effectiveChange(power.facts, userId, scope, (access) =>
+    const done = effectiveChange(power, userId, scope, (access) =>
       changes ? { ...access, exceptions: exchanged(access.exceptions, existing, put) } : access,
     );
     if (!changes) return { user: userId, created: false, exception: existing, ...done };

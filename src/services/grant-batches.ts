@@ -85,7 +85,7 @@ export function openGrantBatches(transactions: Transactions): GrantBatches {
         });
         for (const outcome of outcomes)
           if (outcome.outcome === 'refused') throw new RolecallError(outcome.code, outcome.detail);
-        const done = effectiveChange(power.facts, userId, scope, (access) => {
+        const done = effectiveChange(power, userId, scope, (access) => {
           const others = replaceable.reduce((grants, one) => exchanged(grants, one, null), access.grants);
           return { ...access, grants: [...others, ...wanted] };
         });

@@ -41,12 +41,11 @@ export async function changeGrants(
   changes: readonly GrantChange[],
   { floorAtEnd }: { readonly floorAtEnd: boolean },
 ): Promise<readonly ChangeOutcome[]> {
-  const [places, power, seated] = await Promise.all([
+  const [places, facts, seated] = await Promise.all([
     findPlaces(handle, changes),
     readPower(handle, call, [...new Set(changes.map(({ user }) => user))]),
     administrators(handle, administratorRole, builtinSlugs),
   ]);
-  const { facts } = power;
   const users = new Map(facts.users);
   const floor = new Floor(seated, facts);
   const isGuarded = call.caller.kind === 'user';
@@ -61,13 +60,7 @@ export async function changeGrants(
     if (known !== undefined) return known;
     const reach = windows.map((window) => ({ role: change.role, scope: change.scope, window }));
     const verdict = refusalBy(() =>
-      requirePower(
-        { ...power, facts: { ...facts, users } },
-        call,
-        'rolecall_grant_roles',
-        change.scope,
-        reach,
-      ),
+      requirePower({ ...facts, users }, call, 'rolecall_grant_roles', change.scope, reach),
     );
     verdicts.set(key, verdict);
     return verdict;

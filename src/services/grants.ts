@@ -59,13 +59,13 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         requirePower(power, call, 'rolecall_grant_roles', scope, reach);
         const isNew = !existing || !sameTerms(existing, terms);
         const given: Grant = { ...terms, role: roleKey, scope };
-        const done = effectiveChange(power.facts, userId, scope, (access) =>
+        const done = effectiveChange(power, userId, scope, (access) =>
           isNew ? { ...access, grants: exchanged(access.grants, existing, given) } : access,
         );
         if (!isNew) return { user: userId, created: false, grant: existing, ...done };
         recordGrant(handle, { userPk, rolePk }, existing, { ...terms, role: roleKey, scope });
         const place = { userPk, rolePk, scope };
-        const grantedAt = power.facts.now;
+        const grantedAt = power.now;
         putGrant(handle, place, terms, granterOf(call), grantedAt);
         if (existing && roleKey === administratorRole) await requireAdministrator(handle, call);
         const grantedBy = granterNameOf(call);
@@ -78,7 +78,7 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         const { userPk, existing, power } = await find(handle, call, userId, roleKey, scope);
         const reach = existing ? [{ role: roleKey, scope, window: existing }] : [];
         requirePower(power, call, 'rolecall_grant_roles', scope, reach);
-        const done = effectiveChange(power.facts, userId, scope, (access) =>
+        const done = effectiveChange(power, userId, scope, (access) =>
           existing ? { ...access, grants: exchanged(access.grants, existing, null) } : access,
         );
         if (existing) {

@@ -11,7 +11,7 @@ import { isLimited, isSelf, type Principal, usersBehind } from '../domain/princi
 import { covers, everywhere } from '../domain/scopes.ts';
 import { commonSight, type Sight, seesNothing } from '../domain/sight.ts';
 import { administratorRemains } from '../storage/administrators.ts';
-import { type Facts, loadFacts } from '../storage/read-models/facts.ts';
+import { type Facts, type FactsOfCaller, loadFacts } from '../storage/read-models/facts.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import type { Call } from './call.ts';
 import { notValid } from './refusals.ts';
@@ -63,28 +63,19 @@ export async function guardChange(
   requirePower(await readPower(handle, call, users), call, permission, scope, reach);
 }
 
-/** What the guard judges by, as of the write. */
-export interface PowerFacts {
-  readonly facts: Facts;
-  readonly credentialStands: boolean;
-}
-
-/** Reads it for the caller and for the users that the change is about. */
+/** Reads what the guard judges by, as of the write: about the caller, and about the users that the change is about. */
 export async function readPower(
   handle: WriteHandle,
   { caller }: Call,
   users: readonly UserId[],
-): Promise<PowerFacts> {
-  if (caller.kind === 'operator')
-    return { facts: await loadFacts(handle, handle.catalogueAt, users), credentialStands: true };
-  const concerned = [...usersBehind(caller), ...users];
-  const facts = await loadFacts(handle, handle.catalogueAt, concerned, [caller.credentialId]);
-  return { facts, credentialStands: facts.standing.has(caller.credentialPk) };
+): Promise<FactsOfCaller> {
+  if (caller.kind === 'operator') return loadFacts(handle, handle.catalogueAt, users);
+  return loadFacts(handle, handle.catalogueAt, [...usersBehind(caller), ...users], caller.credentialPk);
 }
 
 /** The judgement of `guardChange`, for changes that read what they need all at once. */
 export function requirePower(
-  { facts, credentialStands: stands }: PowerFacts,
+  facts: FactsOfCaller,
   { caller }: Call,
   permission: BuiltinPermission,
   scope: Scope,
@@ -92,7 +83,7 @@ export function requirePower(
 ): void {
   if (caller.kind === 'operator') return;
   const isOver = caller.expiresAt !== null && caller.expiresAt <= facts.now;
-  if (!stands || isOver) throw notValid(caller);
+  if (!facts.credentialStands || isOver) throw notValid(caller);
   const { narrowedTo, within, through } = caller;
   const powerOf = (user: UserId): Power => ({ access: accessOf(facts, user), narrowedTo, within });
   const powers = usersBehind(caller).map(powerOf);

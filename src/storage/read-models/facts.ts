@@ -3,7 +3,8 @@ import type { UserAccess } from '../../domain/decision/user-access.ts';
 import type { Instant, UserId } from '../../domain/ids.ts';
 import type { ReadHandle } from '../database.ts';
 import type { CatalogueAt } from './catalogue-at.ts';
-import { loadUsers } from './user-rows.ts';
+import type { Moment } from './moment.ts';
+import { type PersonRow, person } from './user-rows.ts';
 
 /** Everything that decisions about some users need. */
 export interface Facts {
@@ -14,25 +15,40 @@ export interface Facts {
   readonly users: ReadonlyMap<UserId, UserAccess>;
 }
 
-/** The same, with which of some credentials may still be used, by their internal keys; an identity's is below zero. */
-export interface FactsOfCredentials extends Facts {
-  readonly standing: ReadonlySet<number>;
+/** The same, with whether the credential that was asked about may still be used. */
+export interface FactsOfCaller extends Facts {
+  readonly credentialStands: boolean;
 }
 
-/** Reads it in one statement, and the catalogue in another where it is not known: of one state if nothing can change between them. */
+interface Row extends Moment {
+  readonly users: readonly PersonRow[];
+  readonly credentialStands: boolean;
+}
+
+/**
+ * Reads it in one statement, and the catalogue in another where it is not known: of one state if nothing can change between them.
+ * The credential is named by its internal key, that of an identity below zero.
+ */
 export async function loadFacts(
   handle: ReadHandle,
   catalogueAt: CatalogueAt,
   users: readonly UserId[],
-  credentialIds: readonly string[] = [],
-): Promise<FactsOfCredentials> {
-  const rows = await loadUsers(handle.sql, users, credentialIds);
-  const { now, credentials, identities } = rows;
-  const keys = credentials.filter(({ revoked, expiresAt }) => !revoked && (expiresAt ?? now + 1) > now);
+  credentialPk = 0,
+): Promise<FactsOfCaller> {
+  const { sql } = handle;
+  const [row] = await sql<[Row]>`
+    select json_build_object('epoch', epoch, 'value', value) as revision, catalogue_value::float8 as "catalogueValue",
+      floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now,
+      (select coalesce(json_agg(${person(sql)}), '[]')
+        from rolecall.users as people where id = any(${[...users]}::text[])) as users,
+      exists (select from rolecall.api_keys where pk = ${credentialPk}
+        and revoked_at is null and (expires_at is null or expires_at > clock_timestamp()))
+      or exists (select from rolecall.identities where pk = -${credentialPk}::bigint) as "credentialStands"
+    from rolecall.revision`;
+  const { now, credentialStands } = row;
   return {
-    now,
-    catalogue: await catalogueAt(handle, rows),
-    users: new Map(rows.users.map(({ id, access }) => [id, access])),
-    standing: new Set([...keys.map(({ pk }) => pk), ...identities.map(({ pk }) => -pk)]),
+    ...{ now, credentialStands },
+    catalogue: await catalogueAt(handle, row),
+    users: new Map(row.users.map(({ pk: _, id, ...access }) => [id, access])),
   };
 }

@@ -1,5 +1,4 @@
 import type { UserAccess } from '../../domain/decision/user-access.ts';
-import type { Exception, Grant } from '../../domain/grants.ts';
 import { type Identity, identityNamed } from '../../domain/identities.ts';
 import type { Instant, PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { Revision } from '../../domain/revisions.ts';
@@ -40,10 +39,14 @@ export interface UserRows {
   readonly identities: readonly IdentityRow[];
 }
 
+/** A user with all that decides about them. */
+export interface PersonRow extends UserAccess {
+  readonly pk: number;
+  readonly id: UserId;
+}
+
 interface Row extends Moment {
-  readonly users: readonly { pk: number; id: UserId; active: boolean }[];
-  readonly grants: readonly (Grant & { user: number })[];
-  readonly exceptions: readonly (Exception & { user: number })[];
+  readonly users: readonly PersonRow[];
   readonly credentials: readonly (Omit<CredentialRow, 'secretHash'> & { secretHash: string })[];
   readonly identities: readonly IdentityRow[];
 }
@@ -74,15 +77,7 @@ export async function loadUsers(
     )
     select json_build_object('epoch', epoch, 'value', value) as revision, catalogue_value::float8 as "catalogueValue",
       floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now,
-      (select coalesce(json_agg(json_build_object('pk', pk, 'id', id, 'active', active)), '[]') from people) as users,
-      (select coalesce(json_agg(json_build_object('user', user_pk, 'role', key, 'scope', scope,
-          'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000)), '[]')
-        from people join rolecall.user_roles on user_pk = people.pk
-        join rolecall.roles on roles.pk = role_pk) as grants,
-      (select coalesce(json_agg(json_build_object('user', user_pk, 'permission', slug, 'effect', effect, 'scope', scope,
-          'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000)), '[]')
-        from people join rolecall.user_permissions on user_pk = people.pk
-        join rolecall.permissions on permissions.pk = permission_pk) as exceptions,
+      (select coalesce(json_agg(${person(sql)}), '[]') from people) as users,
       (select coalesce(json_agg(json_build_object('keyId', credentials.id, 'pk', credentials.pk, 'userPk', user_pk,
           'user', people.id, 'secretHash', encode(secret_hash, 'hex'), 'narrowedTo', permissions,
           'within', scope, 'expiresAt', extract(epoch from expires_at) * 1000, 'revoked', revoked_at is not null)), '[]')
@@ -91,19 +86,26 @@ export async function loadUsers(
           'issuer', issuer, 'subject', subject)), '[]')
         from linked join people on people.pk = user_pk) as identities
     from rolecall.revision`;
-  const { revision, catalogueValue, now } = row;
-  const users = new Map<number, UserRow & { access: { grants: Grant[]; exceptions: Exception[] } }>();
-  for (const { pk, id, active } of row.users)
-    users.set(pk, { pk, id, access: { active, grants: [], exceptions: [] } });
-  for (const { user, ...grant } of row.grants) users.get(user)?.access.grants.push(grant);
-  for (const { user, ...exception } of row.exceptions) users.get(user)?.access.exceptions.push(exception);
   return {
-    ...{ revision, catalogueValue, now },
-    users: [...users.values()],
+    ...row,
+    users: row.users.map(({ pk, id, ...access }) => ({ pk, id, access })),
     credentials: row.credentials.map((credential) => ({
       ...credential,
       secretHash: Buffer.from(credential.secretHash, 'hex'),
     })),
-    identities: row.identities,
   };
 }
+
+/**
+ * A row of `people` as a `PersonRow`. Grants and exceptions are looked up for each by their index: joined to all people at
+ * once they were read whole wherever the planner took their tables for small.
+ */
+export const person = (sql: Sql) => sql`
+  json_build_object('pk', people.pk, 'id', people.id, 'active', people.active,
+    'grants', (select coalesce(json_agg(json_build_object('role', key, 'scope', scope,
+        'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000)), '[]')
+      from rolecall.user_roles join rolecall.roles on roles.pk = role_pk where user_pk = people.pk),
+    'exceptions', (select coalesce(json_agg(json_build_object('permission', slug, 'effect', effect, 'scope', scope,
+        'startsAt', extract(epoch from starts_at) * 1000, 'expiresAt', extract(epoch from expires_at) * 1000)), '[]')
+      from rolecall.user_permissions join rolecall.permissions on permissions.pk = permission_pk
+      where user_pk = people.pk))`;
