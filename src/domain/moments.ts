@@ -25,3 +25,10 @@ export function parseMoment(text: string): Parsed<AskedMoment> {
     };
   return { ok: true, value: { time: text, instant } };
 }
+
+/** The time that is next after one in UTC with six digits after the point, as `2027-01-31T12:00:00.000000Z`. */
+export function nextMicrosecond(time: string): string {
+  const micros = Number(time.slice(20, 26)) + 1;
+  if (micros < 1_000_000) return `${time.slice(0, 20)}${String(micros).padStart(6, '0')}Z`;
+  return `${new Date(Date.parse(`${time.slice(0, 19)}Z`) + 1_000).toISOString().slice(0, 20)}000000Z`;
+}

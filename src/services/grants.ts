@@ -52,7 +52,7 @@ export interface Grants {
 export function openGrants(transactions: Transactions, cursors: Cursors): Grants {
   return {
     put: (call, userId, roleKey, scope, terms) =>
-      transactions.write(writeContextOf(call), async (handle) => {
+      transactions.writeTogether(writeContextOf(call), async (handle) => {
         const { userPk, rolePk, existing, power } = await find(handle, call, userId, roleKey, scope);
         const windows = existing ? [existing, terms] : [terms];
         const reach = windows.map((window) => ({ role: roleKey, scope, window }));
@@ -74,7 +74,7 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
       }),
 
     remove: (call, userId, roleKey, scope) =>
-      transactions.write(writeContextOf(call), async (handle) => {
+      transactions.writeTogether(writeContextOf(call), async (handle) => {
         const { userPk, existing, power } = await find(handle, call, userId, roleKey, scope);
         const reach = existing ? [{ role: roleKey, scope, window: existing }] : [];
         requirePower(power, call, 'rolecall_grant_roles', scope, reach);

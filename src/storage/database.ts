@@ -4,7 +4,8 @@ import { type ConnectionOptions, connect, discard } from './connection.ts';
 import { type Deadline, unavailable, within } from './deadline.ts';
 import { connectionWasLost, toRolecallError } from './errors.ts';
 import { Gate } from './gate.ts';
-import { type LaneTransaction, openWriteLane, type WriteLane } from './write-lane.ts';
+import type { LaneTransaction } from './lane-connection.ts';
+import { openWriteLane, type WriteLane } from './write-lane.ts';
 
 export type Sql = postgres.ISql;
 type Builder = PostgresJsDatabase;
@@ -39,6 +40,7 @@ export interface Database {
   run<T>(deadline: Deadline, work: Work<T>): Promise<T>;
   /** For what takes the revision lock: one transaction behind the other, beside the pool, so that reads have room. */
   readonly transact: WriteLane['transact'];
+  readonly transactTogether: WriteLane['transactTogether'];
   /** Connections in use, connections ready, and who waits for one. */
   usage(): { readonly busy: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
@@ -112,7 +114,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   }
 
   const usage = () => ({ busy: busy.size, idle: idle.length, waiting: gate.waiting + lane.waiting });
-  return { run, transact: lane.transact, usage, close };
+  const { transact, transactTogether } = lane;
+  return { run, transact, transactTogether, usage, close };
 }
 
 /** Statements in a transaction on a client's connection. The query builder is made when it is first needed. */

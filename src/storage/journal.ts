@@ -7,6 +7,7 @@ import {
   type SealedContent,
   sealEntry,
 } from '../domain/journal-entries.ts';
+import { nextMicrosecond } from '../domain/moments.ts';
 import type { Sql } from './database.ts';
 import { type Deadline, millisecondsUntil } from './deadline.ts';
 import { incarnation } from './epochs.ts';
@@ -49,14 +50,21 @@ export async function lockRevision(sql: Sql, deadline?: Deadline): Promise<Locke
   return { ...row, value: Number(row.value) };
 }
 
+/** Entries on their way into the journal, and the row as it is once they are there. */
+export interface Appended {
+  readonly locked: LockedRevision;
+  /** To be waited for, or sent along. */
+  readonly written: PromiseLike<unknown>;
+}
+
 /** Writes the entries as the next revision of the locked row, each sealed to the one before, and wakes the replicas. */
-export async function appendJournal(
+export function appendJournal(
   sql: Sql,
   key: string,
   locked: LockedRevision,
   by: { readonly actor: Actor; readonly requestId: string | null },
   entries: readonly JournalEntry[],
-): Promise<void> {
+): Appended {
   const revision = locked.value + 1;
   const personal: Record<string, unknown>[] = [];
   let head = locked.journalHead;
@@ -91,7 +99,7 @@ export async function appendJournal(
   // A migration seals its rows before the step that adds this column, and after the way down that takes it.
   const acting = by.actor.kind === 'user' && by.actor.throughPk !== null;
   const movesCatalogue = entries.some((entry) => changesCatalogue(entry.kind));
-  await sql`
+  const written = sql`
     with taken as (
       update rolecall.revision set
         value = ${revision}, time = ${locked.time}::text::timestamptz, journal_head = ${head},
@@ -107,6 +115,8 @@ export async function appendJournal(
         "userPk" bigint, "rolePk" bigint, "permissionPk" bigint, before jsonb, after jsonb, digests jsonb, hmac text)
     ) ${personal.length > 0 ? keptIn(sql, revision, personal) : sql``}
     select pg_notify(${revisionChannel}, ${`${locked.epoch}-${revision}`})`;
+  const next = { ...locked, value: revision, journalHead: head, time: nextMicrosecond(locked.time) };
+  return { locked: next, written };
 }
 
 const keptIn = (sql: Sql, revision: number, personal: readonly Record<string, unknown>[]) => sql`

@@ -10,11 +10,11 @@ import { type Deadline, deadlineIn, isPast, unavailable } from './deadline.ts';
 import { insertEpoch } from './epochs.ts';
 import { mayRetry, toRolecallError, wasRefused } from './errors.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
-import { appendJournal, lockRevision } from './journal.ts';
+import { appendJournal, type LockedRevision, lockRevision } from './journal.ts';
+import type { LaneTransaction } from './lane-connection.ts';
 import { type CatalogueAt, openCatalogueAt } from './read-models/catalogue-at.ts';
 import { impactOf } from './read-models/impact.ts';
 import { endSilentHolders } from './silent-holders.ts';
-import type { LaneTransaction } from './write-lane.ts';
 
 /** On whose behalf, until when, and how a write is made. */
 export interface WriteContext {
@@ -35,6 +35,8 @@ export interface WriteHandle extends ChangeHandle {
   readonly catalogueAt: CatalogueAt;
 }
 
+type Change<T> = (handle: WriteHandle) => Promise<T>;
+
 export interface Written<T> {
   readonly value: T;
   /** The revision this write made, or the present one if it changed nothing. */
@@ -53,11 +55,12 @@ export interface Transactions {
    * or the time ran out after COMMIT was sent; before that, a late write is rolled back. `remember` says what of the
    * value may be kept for a repeated `Idempotency-Key`: secrets must not.
    */
-  write<T>(
-    context: WriteContext,
-    change: (handle: WriteHandle) => Promise<T>,
-    remember?: (value: T) => T,
-  ): Promise<Written<T>>;
+  write<T>(context: WriteContext, change: Change<T>, remember?: (value: T) => T): Promise<Written<T>>;
+  /**
+   * The same for a change that is quick, and that the time at which it began does not matter to: those that wait at the same time share one COMMIT.
+   * Each has its own revision, sees what those before it did and fails by itself.
+   */
+  writeTogether<T>(context: WriteContext, change: Change<T>): Promise<Written<T>>;
   /** What roles mean on a snapshot that is read, kept from one to the next. */
   readonly catalogueAt: CatalogueAt;
   /**
@@ -103,15 +106,22 @@ export function openTransactions(database: Database, journalKey: string): Transa
       });
   }
 
+  /** By the transaction that holds the lock: the revision row as whoever wrote there last leaves it. */
+  const lockedIn = new WeakMap<object, LockedRevision>();
+
   async function write<T>(
+    transact: Database['transact'],
     context: WriteContext,
-    change: (handle: WriteHandle) => Promise<T>,
+    change: Change<T>,
     remember: (value: T) => T = (value) => value,
   ): Promise<Written<T>> {
     for (let attempt = 1; ; attempt += 1) {
-      const progress = { committing: false };
+      let isCommitting = () => false;
       try {
-        return await database.transact(context.deadline, (lane) => inTransaction(lane, progress));
+        return await transact(context.deadline, (lane) => {
+          isCommitting = lane.isCommitting;
+          return inTransaction(lane);
+        });
       } catch (error) {
         if ((error as Error).cause instanceof OtherIncarnation) {
           await beginEpoch(context.deadline, { actor: { kind: 'service' } });
@@ -119,7 +129,7 @@ export function openTransactions(database: Database, journalKey: string): Transa
         }
         const failure = toRolecallError(error);
         if (failure.code === 'unavailable') freeLock();
-        const mayBeCommitted = progress.committing && !wasRefused(error);
+        const mayBeCommitted = isCommitting() && !wasRefused(error);
         if (mayBeCommitted && failure.code === 'unavailable')
           throw new RolecallError(
             'outcome_unknown',
@@ -132,12 +142,9 @@ export function openTransactions(database: Database, journalKey: string): Transa
       }
     }
 
-    async function inTransaction(
-      lane: LaneTransaction,
-      progress: { committing: boolean },
-    ): Promise<Written<T>> {
-      const { sql, sendAlong } = lane;
-      const locking = lockRevision(sql, context.deadline);
+    async function inTransaction(lane: LaneTransaction): Promise<Written<T>> {
+      const { sql, sendAlong, shared } = lane;
+      const locking = lockedIn.get(shared) ?? lockRevision(sql, context.deadline);
       const { idempotency } = context;
       if (idempotency) {
         await locking;
@@ -163,8 +170,9 @@ export function openTransactions(database: Database, journalKey: string): Transa
       }
       // From here COMMIT goes out. Whoever ran out of time was told 503 and must find nothing done.
       if (lane.isGone()) throw unavailable('the write ran out of time and was undone');
-      progress.committing = true;
-      if (changed) sendAlong(appendJournal(sql, journalKey, locked, context, entries));
+      const appended = changed ? appendJournal(sql, journalKey, locked, context, entries) : null;
+      if (appended) sendAlong(appended.written);
+      lockedIn.set(shared, appended?.locked ?? locked);
       if (idempotency) sendAlong(keepAnswer(sql, idempotency, { ...written, value: remember(value) }));
       return written;
     }
@@ -183,10 +191,19 @@ export function openTransactions(database: Database, journalKey: string): Transa
       if (isSameIncarnation && !isCut && !declared) return null;
       const begun = await insertEpoch(sql, value);
       const entry: JournalEntry = { kind: 'epoch_began', before: { epoch }, after: { epoch: begun } };
-      await appendJournal(sql, journalKey, { ...locked, epoch: begun }, { actor, requestId: null }, [entry]);
+      const by = { actor, requestId: null };
+      await appendJournal(sql, journalKey, { ...locked, epoch: begun }, by, [entry]).written;
       return { epoch, value };
     });
   }
 
-  return { read, write, catalogueAt, beginEpoch };
+  return {
+    read,
+    write: (context, change, remember) => write(database.transact, context, change, remember),
+    writeTogether: (context, change) =>
+      // What is only tried is undone with its transaction, and that with it.
+      write(context.dryRun ? database.transact : database.transactTogether, context, change),
+    catalogueAt,
+    beginEpoch,
+  };
 }

@@ -8,7 +8,7 @@ const allowed: Readonly<Record<string, string>> = {
   'storage/migrations/concurrently.ts': 'indexes as the steps of this release name them',
   'storage/migrations/running.ts': 'the statements of the steps of this release',
   'storage/row-level/install.ts': 'the roles, tables and functions of this release',
-  'storage/write-lane.ts': 'COMMIT or ROLLBACK',
+  'storage/lane-connection.ts': 'COMMIT or ROLLBACK',
 };
 
 /** The first argument of a call that takes text for SQL, if it is anything but a literal. */

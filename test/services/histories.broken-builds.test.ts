@@ -237,8 +237,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'a change leaves no entry': {
     file: 'storage/transaction.ts',
-    replace: 'if (changed) sendAlong(appendJournal',
-    by: "if (changed && context.actor.kind === 'operator') sendAlong(appendJournal",
+    replace: 'const appended = changed',
+    by: "const appended = changed && context.actor.kind === 'operator'",
   },
   'of several entries one is kept': {
     file: 'storage/transaction.ts',

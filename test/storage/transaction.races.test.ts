@@ -508,8 +508,11 @@ describe('a write whose connection is lost', () => {
     });
   });
 
+  const ways = ['write', 'writeTogether'] as const;
+  type Way = (typeof ways)[number];
+
   /** What writes are told whose connection is lost while they commit, what stands then, and what they are told again. */
-  async function cutWhileCommitting(rounds: number, build = soundBuild) {
+  async function cutWhileCommitting(rounds: number, build = soundBuild, way: Way = 'write') {
     const proxy = await startChaosProxy(database.url);
     undo.push(() => proxy.close());
     const service = open({ url: proxy.url, poolSize: 2 }, build);
@@ -517,7 +520,7 @@ describe('a write whose connection is lost', () => {
     const seen: unknown[] = [];
     for (let round = 1; round <= rounds; round += 1) {
       const write = (change: (handle: WriteHandle) => Promise<string>) =>
-        service.write(context({ idempotency: keyOf(`key-${round}`) }), change).then(
+        service[way](context({ idempotency: keyOf(`key-${round}`) }), change).then(
           ({ value, revision }) => [value, numberOf(revision) - before.revision],
           ({ code, retryAfter }: RolecallError) => [code, retryAfter],
         );
@@ -538,20 +541,24 @@ describe('a write whose connection is lost', () => {
     made: [round, round, round],
   });
 
-  test('while it commits has an unknown outcome, and asking again with the key gives the first answer (F-14)', {
-    timeout: 600_000,
-  }, async () => {
-    const rounds = long ? 1_000 : 20;
-    const seen = await cutWhileCommitting(rounds);
-    summarize('F-14', { cut: rounds, 'done twice or not at all': 0 });
-    expect(seen).toEqual(Array.from({ length: rounds }, (_, index) => unknownOutcome(index + 1)));
-  });
+  test.each(ways)(
+    'while it commits has an unknown outcome, and asking again with the key gives the first answer: %s (F-14)',
+    {
+      timeout: 600_000,
+    },
+    async (way) => {
+      const rounds = long ? 1_000 : 20;
+      const seen = await cutWhileCommitting(rounds, soundBuild, way);
+      summarize(`F-14 ${way}`, { cut: rounds, 'done twice or not at all': 0 });
+      expect(seen).toEqual(Array.from({ length: rounds }, (_, index) => unknownOutcome(index + 1)));
+    },
+  );
 
   const transaction = 'storage/transaction.ts';
   test.for([
     [
       'makes it again',
-      { replace: 'const mayBeCommitted = progress.committing &&', by: 'const mayBeCommitted = false &&' },
+      { replace: 'const mayBeCommitted = isCommitting() &&', by: 'const mayBeCommitted = false &&' },
       { told: ['user-1', 1] },
     ],
     [

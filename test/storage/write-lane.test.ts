@@ -2,7 +2,7 @@ import postgres from 'postgres';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Database, openDatabase } from '../../src/storage/database.ts';
 import { deadlineIn } from '../../src/storage/deadline.ts';
-import type { LaneTransaction } from '../../src/storage/write-lane.ts';
+import type { LaneTransaction } from '../../src/storage/lane-connection.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 
 let database: TestDatabase;
@@ -104,4 +104,48 @@ test('who waits behind a connection that is lost hears of it at once, and the ne
   ]);
   await keep(7);
   expect(await kept()).toEqual([7]);
+});
+
+test('what was left open to one who does not come any more is committed all the same', async () => {
+  let goOn = () => {};
+  const held = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let begun = () => {};
+  const underWay = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const keepTogether = (number: number) =>
+    pool.transactTogether(deadlineIn(20_000), async ({ sql, sendAlong }) => {
+      begun();
+      await held;
+      sendAlong(sql`insert into kept values (${number})`);
+      return number;
+    });
+  const first = keepTogether(1);
+  const second = keepTogether(2);
+  await underWay;
+  const closing = pool.close();
+  goOn();
+  await expect(second).rejects.toMatchObject({ code: 'unavailable' });
+  expect(await first).toBe(1);
+  await closing;
+  expect(await kept()).toEqual([1]);
+});
+
+test('those that wait together share a transaction, and whoever does not share has their own', async () => {
+  const identify = async ({ sql }: LaneTransaction) => {
+    const [row] = await sql<{ id: string }[]>`select pg_current_xact_id()::text as id`;
+    return row?.id;
+  };
+  const together = () => pool.transactTogether(deadlineIn(20_000), identify);
+  const ids = await Promise.all([
+    together(),
+    together(),
+    together(),
+    transact(identify),
+    together(),
+    together(),
+  ]);
+  expect(ids.map((id) => ids.indexOf(id))).toEqual([0, 0, 0, 3, 4, 4]);
 });

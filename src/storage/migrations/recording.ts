@@ -71,6 +71,6 @@ async function beginEpoch(sql: Sql, journalKey: string, locked: LockedRevision):
   const by = { actor: { kind: 'operator' }, requestId: null } as const;
   await appendJournal(sql, journalKey, { ...locked, epoch: begun }, by, [
     { kind: 'epoch_began', before: { epoch: locked.epoch }, after: { epoch: begun } },
-  ]);
+  ]).written;
   return lockRevision(sql);
 }
