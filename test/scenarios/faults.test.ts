@@ -342,9 +342,9 @@ describe('a build is found out', { timeout: 600_000 }, () => {
   test('that writes the journal beside the change (F-08)', async () => {
     const beside: Breakage = {
       file: 'storage/transaction.ts',
-      replace: 'if (changed) sendAlong(appendJournal(sql, journalKey, locked, context, entries));',
-      by: `if (changed) void database.run(context.deadline, (other) =>
-        appendJournal(other, journalKey, locked, context, entries)).catch(() => {});`,
+      replace: 'if (appended) sendAlong(appended.written);',
+      by: `if (changed) void database.run(context.deadline, async (other) =>
+        appendJournal(other, journalKey, locked, context, entries).written).catch(() => {});`,
     };
     await withBrokenBuild(beside, async (load) => {
       const started = await startReplicas(2, { ...options, build: await buildOf(load) });
