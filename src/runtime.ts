@@ -12,6 +12,7 @@ import { openPast, type Past } from './services/decisions/past.ts';
 import { openPastDiff, type PastDiff } from './services/decisions/past-diff.ts';
 import { openPastHolders, type PastHolders } from './services/decisions/past-holders.ts';
 import { type Denials, openDenials } from './services/denials.ts';
+import { type Doorstep, openDoorstep } from './services/doorstep.ts';
 import { type Epochs, openEpochs } from './services/epochs.ts';
 import type { Events } from './services/events.ts';
 import { type Exceptions, openExceptions } from './services/exceptions.ts';
@@ -65,6 +66,7 @@ export interface Runtime {
   readonly matrixRecord: MatrixRecord;
   readonly epochs: Epochs;
   readonly recovery: Recovery;
+  readonly doorstep: Doorstep;
   readonly limits: Limits;
   readonly health: Health;
   readonly metrics: Metrics;
@@ -141,8 +143,14 @@ export async function openRuntime(
   metrics.counter('rolecall_turned_away_total', 'Requests refused by the limit they met', () =>
     limits.counts(),
   );
+  const doorstep = openDoorstep();
+  metrics.gauge('rolecall_refusals_waiting', 'Refusals that are told later', () => doorstep.waiting);
+  metrics.counter('rolecall_refusals_total', 'Requests not let in, by when they were told', () =>
+    doorstep.counts(),
+  );
   return {
     authentication,
+    doorstep,
     limits,
     accessCheck,
     events,

@@ -71,9 +71,11 @@ export function openAuthentication(
       wrongKeys.foundGood(id);
       return principal;
     } catch (error) {
+      if (!(error instanceof RolecallError) || error.code !== 'unauthenticated') throw error;
+      // Of those that were looked up together no more are told than of those that come one after the other.
+      wrongKeys.requirePatience(id, origin);
       const known = cache.credential(id);
-      if (error instanceof RolecallError && error.code === 'unauthenticated')
-        wrongKeys.foundWrong(id, origin, known !== undefined && stands(known));
+      wrongKeys.foundWrong(id, origin, known !== undefined && stands(known));
       throw error;
     }
   }

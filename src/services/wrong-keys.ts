@@ -1,3 +1,4 @@
+import { networkOf } from '../domain/networks.ts';
 import { Rates } from '../domain/rates.ts';
 import { tooMany } from './limits.ts';
 
@@ -41,14 +42,4 @@ export function openWrongKeys(perSecond: number, now = () => performance.now()):
       rates.spend(networkOf(origin.ip), now());
     },
   };
-}
-
-/** Who has one address of IPv6 has a whole /64 of them. */
-function networkOf(ip: string): string {
-  if (!ip.includes(':') || ip.includes('.')) return ip;
-  const [head = '', tail] = ip.split('::');
-  const before = head === '' ? [] : head.split(':');
-  const after = tail ? tail.split(':') : [];
-  const zeros = Array<string>(Math.max(0, 8 - before.length - after.length)).fill('0');
-  return [...before, ...zeros, ...after].slice(0, 4).join(':');
 }

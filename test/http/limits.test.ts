@@ -200,6 +200,28 @@ test('requests that queue on one connection give their places back when it ends 
   }
 });
 
+test('of one connection 33 are under way that do not wait for each other, and the others are refused', async () => {
+  const { app, limits } = await limited({ requestsPerSecond: undefined, mostInFlight: 100 });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const socket = connect({ host: '127.0.0.1', port });
+  for (const count of [40, 33]) {
+    let text = '';
+    socket.on('data', (piece) => {
+      text += piece;
+    });
+    socket.write(
+      `GET /me/permissions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${greedy}\r\n\r\n`.repeat(count),
+    );
+    const statuses = () => [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status));
+    await vi.waitFor(() => expect(statuses()).toHaveLength(count), 10_000);
+    expect(statuses()).toEqual([...Array(33).fill(200), ...Array(count - 33).fill(429)]);
+  }
+  socket.destroy();
+  expect(limits.counts()).toContainEqual([{ limit: 'connection' }, 7]);
+  expect(limits.inFlight).toBe(0);
+});
+
 /** Every use of the database for who asks and how things stand. */
 async function readsSoFar(): Promise<number> {
   const text = await service.runtime.metrics.text();
@@ -240,6 +262,7 @@ test('whoever guesses keys gets no queries, and locks nobody out (A-24)', { time
   const seconds = (performance.now() - began) / 1_000;
   expect(new Set(good)).toEqual(new Set([200]));
   expect([...answers.keys()].toSorted()).toEqual([401, 429]);
+  expect(answers.get(401)).toBeLessThanOrEqual(wrongKeyLimit * (seconds + 1));
   // Whatever comes at once shares a reading of head and rows, as often as the bound lets one more in.
   const bound = 3 * wrongKeyLimit * (seconds + 2) + good.length;
   expect(reads).toBeLessThan(bound);

@@ -1,0 +1,127 @@
+import { networkOf } from '../domain/networks.ts';
+import { Rates } from '../domain/rates.ts';
+import type { Sample } from '../observability/metrics.ts';
+import { type Deadline, millisecondsUntil } from '../storage/deadline.ts';
+
+/** What requests come over, of which one can be answered at a time: a socket. */
+export interface Connection {
+  pause(): unknown;
+  destroy(): unknown;
+}
+
+/** A request that is not let in, and that nobody has told so yet. */
+export interface Refused {
+  readonly connection: Connection;
+  readonly ip: string;
+  readonly deadline: Deadline;
+  tell(): void;
+}
+
+/**
+ * Where those wait who are refused again and again. To refuse costs nearly as much as to answer, so whoever does not wait
+ * before they come back takes with refusals what others need. But who has not been told yet does not come back: an address
+ * is told so many refusals in a second at once, and the others within the second that they are to wait anyway.
+ */
+export interface Doorstep {
+  /** Tells now, or later but before the deadline. Hangs up where too many wait. */
+  turnAway(refused: Refused): void;
+  /**
+   * Whether somebody on this connection was not told yet, and asks on. Nothing more is read of them, and instead of being
+   * told they are hung up on.
+   */
+  asksOn(connection: Connection): boolean;
+  /** Nobody is there any more to be told. */
+  forget(refused: Refused): void;
+  /** Lets all go who wait. */
+  clear(): void;
+  readonly waiting: number;
+  /** Refusals by when they were told. */
+  counts(): readonly Sample[];
+}
+
+/** Of one address: what these cost is some hundredths of what a process can do. */
+const toldAtOncePerSecond = 200;
+const mostAddresses = 10_000;
+/** Spread, so that who was refused together does not come back together. */
+const shortestMs = 500;
+const longestMs = 1_000;
+/** Each keeps a connection and a request, some ten kilobytes. */
+const mostWaiting = 10_000;
+
+interface Kept {
+  readonly timer: NodeJS.Timeout;
+  tell: Refused['tell'];
+  isImpatient: boolean;
+}
+
+export function openDoorstep(now = () => performance.now()): Doorstep {
+  const rates = new Rates(toldAtOncePerSecond, mostAddresses);
+  const waiting = new Map<Connection, Kept>();
+  const told = { atOnce: 0, later: 0, never: 0 };
+
+  function mayTellAtOnce(ip: string): boolean {
+    const [network, at] = [networkOf(ip), now()];
+    if (rates.wait(network, at) > 0) return false;
+    rates.spend(network, at);
+    return true;
+  }
+
+  function keep({ connection, deadline, tell }: Refused): void {
+    const wait = shortestMs + Math.random() * (longestMs - shortestMs);
+    const timer = setTimeout(() => letGo(connection), Math.min(wait, millisecondsUntil(deadline)));
+    waiting.set(connection, { timer, tell, isImpatient: false });
+  }
+
+  function take(connection: Connection): Kept | undefined {
+    const kept = waiting.get(connection);
+    clearTimeout(kept?.timer);
+    waiting.delete(connection);
+    return kept;
+  }
+
+  function hangUp(connection: Connection): void {
+    told.never += 1;
+    connection.destroy();
+  }
+
+  function letGo(connection: Connection): void {
+    const kept = take(connection);
+    if (kept?.isImpatient) hangUp(connection);
+    else if (kept) {
+      told.later += 1;
+      kept.tell();
+    }
+  }
+
+  function asksOn(connection: Connection): boolean {
+    const kept = waiting.get(connection);
+    if (!kept) return false;
+    kept.isImpatient = true;
+    // What came in one piece with this is handed over first, and each part of it lets the reading go on.
+    setImmediate(() => connection.pause());
+    return true;
+  }
+
+  return {
+    turnAway(refused) {
+      const { connection, ip, tell } = refused;
+      if (asksOn(connection)) return;
+      if (mayTellAtOnce(ip)) {
+        told.atOnce += 1;
+        tell();
+      } else if (waiting.size < mostWaiting) keep(refused);
+      else hangUp(connection);
+    },
+    asksOn: (connection) => waiting.size > 0 && asksOn(connection),
+    forget({ connection, tell }) {
+      if (waiting.get(connection)?.tell === tell) take(connection);
+    },
+    clear() {
+      for (const connection of [...waiting.keys()]) letGo(connection);
+    },
+    get waiting() {
+      return waiting.size;
+    },
+    counts: () => Object.entries(told).map(([when, value]): Sample => [{ when }, value]),
+  };
+}
