@@ -47,7 +47,10 @@ async function send(method: string, path: string, body?: object) {
       headers,
       ...(body && { body: JSON.stringify(body) }),
     });
-    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+    const text = await answer.text();
+    // Of the balancer's own, which are pages, the status says why: 502 is a request that was lost, 503 one that nobody took.
+    const said: Record<string, unknown> = text.startsWith('<') ? { page: text } : JSON.parse(text);
+    return { status: answer.status, body: said };
   } catch (error) {
     return { status: 0, body: { error: String((error as Error).cause ?? error) } };
   }

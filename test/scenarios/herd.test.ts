@@ -121,6 +121,7 @@ describe('many who ask at once', () => {
       users: people,
       questions: answers.length,
       refused: answers.filter((answer) => answer === 503).length,
+      wrong: answers.filter((answer) => answer !== 503 && answer !== 'allowed').length,
       'most connections': most,
       'reads of rows': ofRows,
       'reads of the head': ofHead,

@@ -45,6 +45,7 @@ defaults
   timeout connect 2s
   timeout client 30s
   timeout server 30s
+  timeout check 2s
   option http-server-close
   option redispatch
   default-server check inter 100ms fall 2 rise 1
