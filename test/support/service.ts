@@ -2,10 +2,10 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import supertest from 'supertest';
 import type { RoleKey, UserId } from '../../src/domain/ids.ts';
-import { buildServer } from '../../src/http/server.ts';
 import type { Runtime } from '../../src/runtime.ts';
 import { operatorCall } from '../../src/services/call.ts';
-import type { TestDatabase } from './database.ts';
+import { createTestDatabase, type TestDatabase } from './database.ts';
+import { type Build, soundBuild } from './replicas.ts';
 import { openTestRuntime } from './runtime.ts';
 import { createWatchedDatabase } from './shadow-log.ts';
 
@@ -32,14 +32,19 @@ export interface TestServiceOptions {
   readonly onLog?: (line: string) => void;
   /** A database that exists, closed by whoever made it. */
   readonly database?: TestDatabase;
+  /** The key of `root`, if that database has one already. */
+  readonly adminKey?: string;
+  /** A broken one is to be found by its answers, not by its journal. */
+  readonly build?: Build;
 }
 
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
-  const { variables, requestTimeoutMs = 20_000, onLog } = options;
-  const database = options.database ?? (await createWatchedDatabase());
-  const runtime = await openTestRuntime(database.url, variables);
+  const { variables, requestTimeoutMs = 20_000, onLog, build = soundBuild } = options;
+  const create = build === soundBuild ? createWatchedDatabase : createTestDatabase;
+  const database = options.database ?? (await create());
+  const runtime = await openTestRuntime(database.url, variables, build.openRuntime);
   const logger = onLog ? pino({ level: 'debug' }, { write: onLog }) : pino({ level: 'silent' });
-  const app = await buildServer(runtime, { version: '0.0.0-test', requestTimeoutMs, logger });
+  const app = await build.buildServer(runtime, { version: '0.0.0-test', requestTimeoutMs, logger });
   await app.ready();
 
   const keyFor = async (user: string, role?: string) => {
@@ -50,7 +55,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     );
     return value.key as string;
   };
-  const adminKey = await keyFor('root', 'admin');
+  const adminKey = options.adminKey ?? (await keyFor('root', 'admin'));
   return {
     app,
     runtime,

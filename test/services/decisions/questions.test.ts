@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { covers } from '../../../src/domain/scopes.ts';
 import type { Question } from '../../../src/services/decisions/access-check.ts';
+import { type Breakage, withBrokenBuild } from '../../support/broken-build.ts';
 import { long, summarize } from '../../support/long-run.ts';
+import { buildOf } from '../../support/replicas.ts';
 import { startTestService, type TestService } from '../../support/service.ts';
 
 let service: TestService;
@@ -97,11 +99,33 @@ test('no question gets the answer of another, however alike they are (C-12)', {
   });
 });
 
-test('the list of a user in one scope is never that in another, whichever was asked before', async () => {
+/** Lists of a user that were answered for a scope and are not what is so there: for which scope they say they are. */
+async function wrongLists(asked: TestService): Promise<readonly string[]> {
+  const wrong: string[] = [];
   const user = encodeURIComponent(differing.user[1] as string);
-  const held = (await service.as().get(`/users/${user}/roles`).expect(200)).body.data[0].scope;
+  const held = (await asked.as().get(`/users/${user}/roles`).expect(200)).body.data[0].scope;
   for (const scope of [...scopes, ...scopes.toReversed(), ...scopes.flatMap((one) => [one, held])]) {
-    const { body } = await service.as().get(`/users/${user}/permissions`).query({ scope }).expect(200);
-    expect([body.scope, body.permissions.length > 0], scope).toEqual([scope, covers(held, scope as never)]);
+    const { body } = await asked.as().get(`/users/${user}/permissions`).query({ scope }).expect(200);
+    if (body.scope !== scope || body.permissions.length > 0 !== covers(held, scope as never))
+      wrong.push(body.scope);
   }
+  return wrong;
+}
+
+test('the list of a user in one scope is never that in another, whichever was asked before (C-12)', async () => {
+  expect(await wrongLists(service)).toEqual([]);
+});
+
+test('it is in a build that keeps the list without its scope (C-12)', async () => {
+  const breakage: Breakage = {
+    file: 'services/decisions/permission-lists.ts',
+    replace: ' && kept.list.scope === scope',
+    by: '',
+  };
+  await withBrokenBuild(breakage, async (load) => {
+    const { database, adminKey } = service;
+    const broken = await startTestService({ build: await buildOf(load), database, adminKey });
+    expect((await wrongLists(broken)).length).toBeGreaterThan(0);
+    await broken.close();
+  });
 });
