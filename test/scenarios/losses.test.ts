@@ -87,7 +87,9 @@ async function kept(build: Build): Promise<readonly string[]> {
   return found;
 }
 
-test('what was lost is lost everywhere, whichever way and however it is asked for (A-08)', async () => {
+test('what was lost is lost everywhere, whichever way and however it is asked for (A-08)', {
+  timeout: 300_000,
+}, async () => {
   expect(await kept(soundBuild)).toEqual([]);
 });
 
@@ -98,6 +100,7 @@ const breakages: Readonly<Partial<Record<Reason, string>>> = {
 };
 test.for(Object.entries(breakages) as [Reason, string][])(
   'it is found out where %s (A-08)',
+  { timeout: 300_000 },
   async ([reason, due]) => {
     await withBrokenBuild(brokenFreshness[reason], async (load) =>
       expect(await kept(await buildOf(load))).toContain(due),
