@@ -65,7 +65,16 @@ async function giveAndTake(rounds: number, options: ReplicaOptions): Promise<Tal
       );
     }
   }
-  await Promise.all(people.map(lane)).finally(close);
+  // Somebody asks all the time, so that there is always a read under way when a write is acknowledged.
+  let isOver = false;
+  const asking = replicas.map(async (replica) => {
+    while (!isOver) await ask(replica, { user: 'ann' });
+  });
+  await Promise.all(people.map(lane)).finally(async () => {
+    isOver = true;
+    await Promise.all(asking);
+    await close();
+  });
   return tally;
 }
 
