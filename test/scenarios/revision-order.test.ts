@@ -20,6 +20,11 @@ const sequence: readonly Breakage[] = [
     replace: `value = \${revision}, time`,
     by: `value = greatest(value, \${revision}::bigint), time`,
   },
+  {
+    file: 'storage/transaction.ts',
+    replace: 'lockedIn.get(shared) ?? lockRevision(',
+    by: 'lockRevision(',
+  },
 ];
 
 async function withSequence(sql: postgres.Sql): Promise<void> {
