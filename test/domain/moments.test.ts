@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseMoment } from '../../src/domain/moments.ts';
+import { nextMicrosecond, parseMoment } from '../../src/domain/moments.ts';
 
 test('a moment is a revision or a time, and a time keeps its microseconds', () => {
   expect(parseMoment('0f3a9c51d2e7-42')).toEqual({
@@ -28,4 +28,12 @@ test.each([
   '2027-01-31T12:00:00+99:99',
 ])('anything else is none: %j', (text) => {
   expect(parseMoment(text).ok).toBe(false);
+});
+
+test.each([
+  ['2027-01-31T12:00:00.000000Z', '2027-01-31T12:00:00.000001Z'],
+  ['2027-01-31T12:00:00.099999Z', '2027-01-31T12:00:00.100000Z'],
+  ['2027-12-31T23:59:59.999999Z', '2028-01-01T00:00:00.000000Z'],
+])('the microsecond after %s is %s', (time, next) => {
+  expect(nextMicrosecond(time)).toBe(next);
 });
