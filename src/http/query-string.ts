@@ -7,7 +7,7 @@
  * without `=` has the empty value.
  */
 export function parseQueryString(text: string): Record<string, unknown> {
-  if (text === '') return nothing;
+  if (text === '') return noQuery;
   const query: Record<string, unknown> = Object.create(null);
   for (const pair of text.split('&')) {
     if (pair === '') continue;
@@ -21,7 +21,8 @@ export function parseQueryString(text: string): Record<string, unknown> {
   return query;
 }
 
-const nothing: Record<string, unknown> = Object.freeze(Object.create(null));
+/** What is read of a request without a query, which most are. */
+export const noQuery: Record<string, unknown> = Object.freeze(Object.create(null));
 
 function add(query: Record<string, unknown>, name: string, value: string | null): void {
   const earlier = query[name];

@@ -1,5 +1,5 @@
 import fastify, { type FastifyInstance } from 'fastify';
-import { createSerializerCompiler, validatorCompiler } from 'fastify-zod-openapi';
+import { createSerializerCompiler } from 'fastify-zod-openapi';
 import type { Logger } from '../observability/logger.ts';
 import type { Metrics } from '../observability/metrics.ts';
 import type { ApiKeys } from '../services/api-keys.ts';
@@ -26,6 +26,7 @@ import type { Roles } from '../services/roles.ts';
 import type { Settings } from '../services/settings.ts';
 import type { Users } from '../services/users.ts';
 import { answerBrokenRequest } from './broken-requests.ts';
+import { inputValidator } from './input-validator.ts';
 import { addAccessLog } from './plugins/access-log.ts';
 import { addAuthorization } from './plugins/authorization.ts';
 import { addCors } from './plugins/cors.ts';
@@ -123,7 +124,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
     clientErrorHandler: answerBrokenRequest,
     frameworkErrors: (error, request, reply) => void sendProblem(logger, toProblem(error), request, reply),
   });
-  app.setValidatorCompiler(validatorCompiler);
+  app.setValidatorCompiler(inputValidator);
   // Every answer has passed its zod schema by then, so there is nothing for a schema-driven serializer to add.
   app.setSerializerCompiler(createSerializerCompiler({ stringify: JSON.stringify }));
 
