@@ -1,7 +1,7 @@
 import { RolecallError } from '../domain/errors.ts';
 import { changesCatalogue } from '../domain/journal-entries.ts';
 import type { Principal } from '../domain/principals.ts';
-import { formatRevision, type Revision } from '../domain/revisions.ts';
+import type { Revision } from '../domain/revisions.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { unavailable } from '../storage/deadline.ts';
 import type { Change } from '../storage/read-models/changes.ts';
@@ -128,7 +128,7 @@ export function openEvents(sources: EventSources): Events {
 
   function presentRevision(): string {
     if (!mirror.snapshot) throw new Error('nothing was read yet');
-    return formatRevision(mirror.snapshot.revision);
+    return mirror.snapshot.revisionText;
   }
 
   function refuseTooMany({ credentialId }: Principal): void {

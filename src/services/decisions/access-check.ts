@@ -5,7 +5,6 @@ import { RolecallError } from '../../domain/errors.ts';
 import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import { isLimited, isSelf, type Principal, usersBehind } from '../../domain/principals.ts';
-import { formatRevision } from '../../domain/revisions.ts';
 import { covers } from '../../domain/scopes.ts';
 import { commonSight, type Sight } from '../../domain/sight.ts';
 import { requirePermissionOf, requireSight, sightOf } from '../guard.ts';
@@ -113,7 +112,7 @@ export function openAccessCheck({
       const { user, scope } = question;
       return views.of(asking, concerned(caller, user), (view) => {
         requireAskingOn(view, caller, user, aboutOthers.ask, scope);
-        return { answer: decideOn(view, asking, question), revision: revisionOf(view) };
+        return { answer: decideOn(view, asking, question), revision: view.snapshot.revisionText };
       });
     },
 
@@ -131,7 +130,7 @@ export function openAccessCheck({
           for (const { user, scope } of questions)
             requireAskingOn(view, caller, user, aboutOthers.ask, scope);
         const answers = questions.map((question) => decideOn(view, asking, question));
-        return { answers, revision: revisionOf(view) };
+        return { answers, revision: view.snapshot.revisionText };
       });
     },
 
@@ -144,7 +143,7 @@ export function openAccessCheck({
         const permissions = isThrough
           ? listThrough(view, lists, caller, scope)
           : lists.of(found, found.at(view.snapshot.catalogue, view.now), scope);
-        return { permissions, revision: revisionOf(view) };
+        return { permissions, revision: view.snapshot.revisionText };
       });
     },
 
@@ -160,7 +159,7 @@ export function openAccessCheck({
         const held = isThrough
           ? scopesThrough(view, lists, caller, permission)
           : commonSight(scopesOf(found.at(view.snapshot.catalogue, view.now), permission), sight);
-        return { user: found.id, permission, ...held, revision: revisionOf(view) };
+        return { user: found.id, permission, ...held, revision: view.snapshot.revisionText };
       });
     },
 
@@ -205,10 +204,6 @@ function userOn(view: View, user: UserId): CachedUser {
   const found = view.users.get(user);
   if (!found) throw new RolecallError('unknown_user', 'there is no user with this id');
   return found;
-}
-
-function revisionOf({ snapshot }: View): string {
-  return formatRevision(snapshot.revision);
 }
 
 /** Throws `forbidden` unless the caller may ask about a user, or with null about themselves, in a scope. */

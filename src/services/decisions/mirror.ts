@@ -1,6 +1,6 @@
 import { Catalogue } from '../../domain/decision/catalogue.ts';
 import { changesEverything } from '../../domain/journal-entries.ts';
-import type { Epoch, Revision } from '../../domain/revisions.ts';
+import { type Epoch, formatRevision, type Revision } from '../../domain/revisions.ts';
 import type { SettingValues } from '../../domain/settings.ts';
 import { unavailable } from '../../storage/deadline.ts';
 import type { Change, Changes, Known } from '../../storage/read-models/changes.ts';
@@ -9,6 +9,8 @@ import { shareReads } from './shared-read.ts';
 /** What roles mean and what is set, at one revision. Replaced in one assignment, never edited. */
 export interface Snapshot {
   readonly revision: Revision;
+  /** The same as answers name it, which is put together once for all of them. */
+  readonly revisionText: string;
   readonly epochs: readonly Epoch[];
   readonly catalogueValue: number;
   readonly settings: SettingValues;
@@ -120,7 +122,8 @@ export class Mirror {
     }
     const next = catalogue ? new Catalogue(catalogue) : present?.catalogue;
     if (!next) throw new Error('no catalogue came with the first read');
-    this.#snapshot = { revision, epochs, catalogueValue, settings, catalogue: next };
+    const revisionText = formatRevision(revision);
+    this.#snapshot = { revision, revisionText, epochs, catalogueValue, settings, catalogue: next };
     if (present) this.#hearer?.(isWhole ? null : changes);
   }
 
