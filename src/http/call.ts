@@ -8,8 +8,14 @@ import type { Call, Written } from '../services/call.ts';
 import type { Asking } from '../services/decisions/access-check.ts';
 import type { Stay } from '../services/limits.ts';
 
-/** What a request carries through its hooks; the name under which Fastify keeps it. */
+/** The name under which Fastify keeps what a request carries through its hooks. */
 export const stateName = 'rolecall';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    [stateName]: RequestState;
+  }
+}
 
 export interface RequestState {
   /** On the process's monotonic clock, as is the deadline. */
@@ -26,7 +32,7 @@ export interface RequestState {
 }
 
 export function stateOf(request: FastifyRequest): RequestState {
-  return request.getDecorator<RequestState>(stateName);
+  return request[stateName];
 }
 
 export function principalOf(request: FastifyRequest): Principal {

@@ -48,8 +48,8 @@ export function addAuthorization(
   // With a callback: a known key is found at once, and costs no turn through a promise.
   const identify: onRequestHookHandler = (request, _reply, done) => {
     const state = stateOf(request);
-    const found = authentication.authenticate(request.headers.authorization, state.deadline, request);
-    const actFor = request.headers[actForHeader];
+    const { authorization, [actForHeader]: actFor } = request.headers;
+    const found = authentication.authenticate(authorization, state.deadline, request);
     if (!(found instanceof Promise) && actFor === undefined) {
       state.stay?.admit(found);
       state.principal = found;

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify';
-import { type RequestState, stateName, stateOf } from '../call.ts';
+import { stateName, stateOf } from '../call.ts';
 import { atRoute } from '../route-hooks.ts';
 
 /**
@@ -14,8 +14,7 @@ export function addRequestState(
   app.decorateRequest(stateName);
   app.addHook('onRequest', (request, reply, done) => {
     const arrivedAt = performance.now();
-    const state: RequestState = { arrivedAt, deadline: arrivedAt + requestTimeoutMs };
-    request.setDecorator(stateName, state);
+    request[stateName] = { arrivedAt, deadline: arrivedAt + requestTimeoutMs };
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     done();
