@@ -9,7 +9,7 @@ const guard = 'dist/services/guard.js';
 const judging = 'export function requirePower(facts, { caller }, permission, scope, reach) {';
 const emptied: readonly (readonly [text: string, instead: string])[] = [
   [judging, `${judging} return;`],
-  ["if (caller.kind === 'operator')\n        return loadFacts", 'if (caller)\n        return loadFacts'],
+  ['const guarded = calls.flatMap(', 'const guarded = [].flatMap('],
 ];
 
 /** The program of the service without its guard, to be measured beside the one with it. */

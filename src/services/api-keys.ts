@@ -14,14 +14,13 @@ import {
   listApiKeys,
   revokeApiKey,
 } from '../storage/api-keys.ts';
-import { findPlace, putGrant } from '../storage/grants.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { findUser } from '../storage/users.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
-import { recordGrant } from './grants.ts';
+import { giveForGood } from './grant-changes.ts';
 import { guardChange, type KeyReach } from './guard.ts';
-import { requirePermission, requireRole, requireUser } from './lookups.ts';
+import { requirePermission, requireUser } from './lookups.ts';
 import { createUser } from './users.ts';
 
 export type { ApiKeyRow };
@@ -181,19 +180,12 @@ async function provisionRole(
   user: { readonly pk: number; readonly id: UserId },
   roleKey: RoleKey,
 ): Promise<void> {
-  const role = await requireRole(handle, roleKey);
   if (roleKey === administratorRole && (await administratorRemains(handle, administratorRole, builtinSlugs)))
     throw new RolecallError(
       'forbidden',
       'there is an administrator already: only they can make another, through the API',
     );
-  const { pk: userPk } = user;
-  const place = { userPk, rolePk: role.pk, scope: everywhere };
-  const { grant: existing } = await findPlace(handle, user.id, roleKey, everywhere);
-  if (existing && existing.startsAt === null && existing.expiresAt === null) return;
-  const terms = { startsAt: null, expiresAt: null, reason: null };
-  putGrant(handle, place, terms, granterOf(call));
-  recordGrant(handle, place, existing, { role: roleKey, scope: everywhere, ...terms });
+  await giveForGood(handle, call, user, roleKey, null);
 }
 
 /** Makes a key and notes it; the guard is the caller's business. */

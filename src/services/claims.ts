@@ -11,11 +11,12 @@ import {
   putClaimGrant,
 } from '../storage/claims.ts';
 import type { Deadline } from '../storage/deadline.ts';
-import { deleteGrant, type GrantRow } from '../storage/grants.ts';
+import { deleteGrants } from '../storage/grant-batches.ts';
+import type { GrantRow } from '../storage/grants.ts';
 import { mappingsOf } from '../storage/mappings.ts';
 import type { Transactions, WriteHandle } from '../storage/transaction.ts';
 import { serviceContext } from './call.ts';
-import { recordGrant, recordRemoval } from './grants.ts';
+import { recordGrant, recordRemoval } from './grant-record.ts';
 
 /** What the claims of tokens give, by the mappings that administrators made. */
 export interface Claims {
@@ -36,11 +37,13 @@ export function openClaims(transactions: Transactions, ageMs: number): Claims {
   async function settle(handle: WriteHandle, userPks: readonly number[]): Promise<void> {
     const existing = byPlace(await claimGrantsOf(handle, userPks));
     const claimed = byPlace(await claimedRoles(handle, userPks, ageMs));
-    for (const [place, grant] of existing) {
-      if (claimed.has(place)) continue;
-      recordRemoval(handle, grant.userPk, grant);
-      await deleteGrant(handle, grant.pk);
-    }
+    const lapsed = [...existing].filter(([place]) => !claimed.has(place)).map(([, grant]) => grant);
+    for (const grant of lapsed) recordRemoval(handle, grant.userPk, grant);
+    if (lapsed.length > 0)
+      deleteGrants(
+        handle,
+        lapsed.map(({ pk }) => pk),
+      );
     for (const [place, role] of claimed) {
       const grant = existing.get(place);
       if (!grant || !endsAlike(grant, role)) await give(handle, role, grant);

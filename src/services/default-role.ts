@@ -1,9 +1,9 @@
 import type { RoleKey } from '../domain/ids.ts';
 import { everywhere } from '../domain/scopes.ts';
-import { putGrant } from '../storage/grants.ts';
+import { putGrants } from '../storage/grant-batches.ts';
 import { readSettings } from '../storage/settings.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
-import { recordGrant } from './grants.ts';
+import { recordGrant } from './grant-record.ts';
 import { forGood } from './guard.ts';
 import { requireRole } from './lookups.ts';
 
@@ -21,7 +21,7 @@ export async function giveDefaultRole(
   const { pk: rolePk, key: role } = await requireRole(handle, named as RoleKey);
   const terms = { ...forGood.window, reason: null };
   const place = { userPk, rolePk, scope: everywhere };
-  putGrant(handle, place, terms, grantedBy);
+  putGrants(handle, [{ ...place, ...terms, grantedBy, grantedAt: null }]);
   recordGrant(handle, place, null, { ...terms, role, scope: everywhere });
   return [role];
 }

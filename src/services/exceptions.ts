@@ -10,6 +10,7 @@ import {
   findException,
   putException,
 } from '../storage/exceptions.ts';
+import { accessOf } from '../storage/read-models/facts.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
 import { type EffectiveChange, effectiveChange } from './decisions/effective-change.ts';
@@ -60,13 +61,13 @@ export function openExceptions(transactions: Transactions): Exceptions {
     const existing = (await findException(handle, place)) ?? null;
     const windows = [existing, terms].filter((window) => window !== null);
     const reach = windows.map((window) => ({ permission: slug, scope, window }));
-    const power = await readPower(handle, call, [userId]);
+    const power = await readPower(handle, [call], [userId]);
     requirePower(power, call, 'rolecall_grant_permissions', scope, reach);
     const changes = existing && terms ? !isSame(existing, terms) : existing !== terms;
     const put = terms && { ...terms, permission: slug, scope };
-    const done = effectiveChange(power, userId, scope, (access) =>
-      changes ? { ...access, exceptions: exchanged(access.exceptions, existing, put) } : access,
-    );
+    const before = accessOf(power, userId);
+    const after = { ...before, exceptions: exchanged(before.exceptions, existing, put) };
+    const done = effectiveChange(power, scope, before, changes ? after : before);
     if (!changes) return { user: userId, created: false, exception: existing, ...done };
     if (terms) await putException(handle, place, terms, granterOf(call));
     else if (existing) await deleteException(handle, existing.pk);

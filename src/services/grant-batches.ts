@@ -1,20 +1,25 @@
 import { refuseTooMany } from '../domain/batch-limits.ts';
-import { RolecallError } from '../domain/errors.ts';
+import { type ErrorCode, RolecallError } from '../domain/errors.ts';
 import { exchanged, sameTerms, type Terms } from '../domain/grants.ts';
 import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { millisecondsUntil } from '../storage/deadline.ts';
 import { allowMilliseconds } from '../storage/grant-batches.ts';
 import type { GrantRow } from '../storage/grants.ts';
+import { accessOf } from '../storage/read-models/facts.ts';
 import { readSettings } from '../storage/settings.ts';
-import type { Transactions, Written } from '../storage/transaction.ts';
+import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { type Call, writeContextOf } from './call.ts';
 import { type EffectiveChange, effectiveChange } from './decisions/effective-change.ts';
-import { type ChangeOutcome, changeGrants, type GrantChange } from './grant-changes.ts';
+import { changeGrants, type GrantChange, type MadeChange, type Manner } from './grant-changes.ts';
 import { grantsWithin, versionOf } from './grants.ts';
 import { readPower, requirePower } from './guard.ts';
 import { requireUser } from './lookups.ts';
 
-export type { ChangeOutcome, GrantChange };
+export type { GrantChange };
+
+export type ChangeOutcome =
+  | { readonly outcome: MadeChange['outcome'] }
+  | { readonly outcome: 'refused'; readonly code: ErrorCode; readonly detail: string };
 
 /** A grant that a user shall have. */
 export interface WantedGrant extends Terms {
@@ -61,7 +66,8 @@ export function openGrantBatches(transactions: Transactions): GrantBatches {
       return transactions.write(writeContextOf(call), async (handle) => {
         await allowMilliseconds(handle, millisecondsUntil(call.deadline));
         refuseTooMany(changes.length, 'grant_batch_limit', await readSettings(handle));
-        const outcomes = await changeGrants(handle, call, changes, { floorAtEnd: mode === 'atomic' });
+        const made = await changeAll(handle, call, changes, { floorAtEnd: mode === 'atomic' });
+        const outcomes = made.map(told);
         if (mode === 'atomic') refuseIfAny(outcomes);
         return outcomes;
       });
@@ -74,26 +80,44 @@ export function openGrantBatches(transactions: Transactions): GrantBatches {
       );
       return transactions.write(writeContextOf(call), async (handle) => {
         const user = await requireUser(handle, userId);
-        const power = await readPower(handle, call, [userId]);
+        const power = await readPower(handle, [call], [userId]);
         requirePower(power, call, 'rolecall_grant_roles', scope, []);
         const standing = await grantsWithin(handle, user.pk, scope);
         if (versionOf(standing) !== version)
           throw new RolecallError('precondition_failed', 'the grants of this user have changed meanwhile');
         const replaceable = standing.filter(({ origin }) => origin === 'api');
-        const outcomes = await changeGrants(handle, call, changesTo(userId, replaceable, wanted), {
-          floorAtEnd: true,
-        });
-        for (const outcome of outcomes)
-          if (outcome.outcome === 'refused') throw new RolecallError(outcome.code, outcome.detail);
-        const done = effectiveChange(power, userId, scope, (access) => {
-          const others = replaceable.reduce((grants, one) => exchanged(grants, one, null), access.grants);
-          return { ...access, grants: [...others, ...wanted] };
-        });
+        const changes = changesTo(userId, replaceable, wanted);
+        const made = await changeAll(handle, call, changes, { floorAtEnd: true });
+        const refusal = made.find((one) => one instanceof RolecallError);
+        if (refusal) throw refusal;
+        const before = accessOf(power, userId);
+        const others = replaceable.reduce((grants, one) => exchanged(grants, one, null), before.grants);
+        const done = effectiveChange(power, scope, before, { ...before, grants: [...others, ...wanted] });
         const grants = await grantsWithin(handle, user.pk, scope);
         return { user: userId, grants, version: versionOf(grants), ...done };
       });
     },
   };
+}
+
+/** All of one caller. Throws `unauthenticated` if their credential does not stand any more. */
+async function changeAll(
+  handle: WriteHandle,
+  call: Call,
+  changes: readonly GrantChange[],
+  manner: Pick<Manner, 'floorAtEnd'>,
+): Promise<readonly (MadeChange | RolecallError)[]> {
+  const made = await changeGrants(
+    changes.map((change) => ({ call, handle, change })),
+    { ...manner, followsUsers: false },
+  );
+  for (const one of made) if (one instanceof RolecallError && one.code === 'unauthenticated') throw one;
+  return made;
+}
+
+function told(one: MadeChange | RolecallError): ChangeOutcome {
+  if (!(one instanceof RolecallError)) return { outcome: one.outcome };
+  return { outcome: 'refused', code: one.code, detail: one.message };
 }
 
 function changesTo(

@@ -1,26 +1,18 @@
 import { createHash } from 'node:crypto';
-import { exchanged, type Grant, reasonOf, sameTerms, type Terms } from '../domain/grants.ts';
+import { RolecallError } from '../domain/errors.ts';
+import type { Terms } from '../domain/grants.ts';
 import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
-import type { Json } from '../domain/journal-entries.ts';
-import { administratorRole } from '../domain/matrix/builtin.ts';
 import { covers, scopesCovering } from '../domain/scopes.ts';
 import { sees } from '../domain/sight.ts';
 import type { ReadHandle } from '../storage/database.ts';
-import {
-  deleteGrant,
-  findPlace,
-  type GrantRow,
-  grantsOfRole,
-  grantsOfUser,
-  type HolderPosition,
-  putGrant,
-} from '../storage/grants.ts';
+import { type GrantRow, grantsOfRole, grantsOfUser, type HolderPosition } from '../storage/grants.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
-import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
-import { type Call, granterNameOf, granterOf, writeContextOf } from './call.ts';
+import type { Transactions, Written } from '../storage/transaction.ts';
+import { type Asked, openWriteSeries } from '../storage/write-series.ts';
+import { type Call, granterNameOf, writeContextOf } from './call.ts';
 import { type EffectiveChange, effectiveChange } from './decisions/effective-change.ts';
-import { readPower, requireAdministrator, requirePower } from './guard.ts';
-import { requireRole, requireUser } from './lookups.ts';
+import { type AskedChange, changeGrants, type MadeChange } from './grant-changes.ts';
+import { requireRole, requireUser, unknownRole } from './lookups.ts';
 
 export type { GrantRow };
 
@@ -50,44 +42,15 @@ export interface Grants {
 }
 
 export function openGrants(transactions: Transactions, cursors: Cursors): Grants {
+  const change = openWriteSeries(transactions, changeTogether, ({ change: { user, role, scope } }: Ask) =>
+    JSON.stringify([role, scope, user]),
+  );
   return {
-    put: (call, userId, roleKey, scope, terms) =>
-      transactions.writeTogether(writeContextOf(call), async (handle) => {
-        const { userPk, rolePk, existing, power } = await find(handle, call, userId, roleKey, scope);
-        const windows = existing ? [existing, terms] : [terms];
-        const reach = windows.map((window) => ({ role: roleKey, scope, window }));
-        requirePower(power, call, 'rolecall_grant_roles', scope, reach);
-        const isNew = !existing || !sameTerms(existing, terms);
-        const given: Grant = { ...terms, role: roleKey, scope };
-        const done = effectiveChange(power, userId, scope, (access) =>
-          isNew ? { ...access, grants: exchanged(access.grants, existing, given) } : access,
-        );
-        if (!isNew) return { user: userId, created: false, grant: existing, ...done };
-        recordGrant(handle, { userPk, rolePk }, existing, { ...terms, role: roleKey, scope });
-        const place = { userPk, rolePk, scope };
-        const grantedAt = power.now;
-        putGrant(handle, place, terms, granterOf(call), grantedAt);
-        if (existing && roleKey === administratorRole) await requireAdministrator(handle, call);
-        const grantedBy = granterNameOf(call);
-        const grant = { ...place, ...given, ...terms, user: userId, origin: 'api', grantedBy, grantedAt };
-        return { user: userId, created: !existing, grant, ...done };
-      }),
+    put: (call, user, role, scope, terms) =>
+      change(writeContextOf(call), { call, change: { user, role, scope, terms } }),
 
-    remove: (call, userId, roleKey, scope) =>
-      transactions.writeTogether(writeContextOf(call), async (handle) => {
-        const { userPk, existing, power } = await find(handle, call, userId, roleKey, scope);
-        const reach = existing ? [{ role: roleKey, scope, window: existing }] : [];
-        requirePower(power, call, 'rolecall_grant_roles', scope, reach);
-        const done = effectiveChange(power, userId, scope, (access) =>
-          existing ? { ...access, grants: exchanged(access.grants, existing, null) } : access,
-        );
-        if (existing) {
-          recordRemoval(handle, userPk, existing);
-          deleteGrant(handle, existing.pk);
-          if (roleKey === administratorRole) await requireAdministrator(handle, call);
-        }
-        return { user: userId, created: false, grant: null, ...done };
-      }),
+    remove: (call, user, role, scope) =>
+      change(writeContextOf(call), { call, change: { user, role, scope, terms: null } }),
 
     ofUser: (call, userId, scope) =>
       transactions.read(call.deadline, async (handle) => {
@@ -110,59 +73,34 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
   };
 }
 
-/** A grant as the record tells of it. */
-type Told = Terms & { readonly role: RoleKey; readonly scope: Scope; readonly origin: string };
+type Ask = Omit<AskedChange, 'handle'>;
 
-/** Notes that a grant was given, or given new terms. */
-export function recordGrant(
-  handle: WriteHandle,
-  { userPk, rolePk }: { readonly userPk: number; readonly rolePk: number },
-  before: Told | null,
-  after: Omit<Told, 'origin'>,
-  origin = 'api',
-): void {
-  handle.record({
-    kind: 'grant_set',
-    userPk,
-    rolePk,
-    before: before ? termsOf(before) : null,
-    after: termsOf({ ...after, origin }),
-    personal: reasonOf(after),
-  });
+async function changeTogether(
+  asked: readonly Asked<Ask>[],
+): Promise<readonly (GrantOutcome | RolecallError)[]> {
+  const changes = asked.map(({ ask, handle }) => ({ ...ask, handle }));
+  const made = await changeGrants(changes, { floorAtEnd: false, followsUsers: true });
+  const outcomes: (GrantOutcome | RolecallError)[] = [];
+  for (const [place, one] of made.entries()) {
+    const { ask, handle } = asked[place] as Asked<Ask>;
+    if (!(one instanceof RolecallError)) outcomes.push(outcomeOf(one, ask));
+    else outcomes.push(one.code === 'unknown_role' ? await unknownRole(handle, ask.change.role) : one);
+  }
+  return outcomes;
 }
 
-/** Notes that a grant ended, wherever that happens. */
-export function recordRemoval(
-  handle: WriteHandle,
-  userPk: number,
-  grant: Told & { readonly rolePk: number },
-): void {
-  handle.record({
-    kind: 'grant_removed',
-    userPk,
-    rolePk: grant.rolePk,
-    before: termsOf(grant),
-    personal: reasonOf(grant),
-  });
-}
-
-/** All that a change of one grant must know, asked at once: whatever is waited for is waited for under the lock. */
-async function find(handle: WriteHandle, call: Call, userId: UserId, roleKey: RoleKey, scope: Scope) {
-  const [{ userPk, rolePk, grant }, power] = await Promise.all([
-    findPlace(handle, userId, roleKey, scope),
-    readPower(handle, call, [userId]),
-  ]);
+function outcomeOf({ outcome, place, facts, access }: MadeChange, { call, change }: Ask): GrantOutcome {
+  const { user, role, scope, terms } = change;
+  const { userPk, rolePk, grant: existing } = place;
+  const given = { origin: 'api', grantedBy: granterNameOf(call), grantedAt: facts.now };
+  const stands = outcome === 'unchanged' && existing ? existing : given;
+  const { before, after } = access as NonNullable<MadeChange['access']>;
   return {
-    userPk: userPk ?? (await requireUser(handle, userId)).pk,
-    rolePk: rolePk ?? (await requireRole(handle, roleKey)).pk,
-    existing: grant,
-    power,
+    user,
+    created: outcome === 'created',
+    grant: terms && { userPk, user, rolePk, role, scope, ...terms, ...stands },
+    ...effectiveChange(facts, scope, before, after),
   };
-}
-
-/** What the record says of a grant. */
-function termsOf({ role, scope, origin, startsAt, expiresAt }: Told): Json {
-  return { role, scope, origin, startsAt, expiresAt };
 }
 
 /** A user's grants at the scope and below, of every origin. */

@@ -1,7 +1,7 @@
 import type { Catalogue } from '../domain/decision/catalogue.ts';
 import { decide } from '../domain/decision/decide.ts';
 import { scopesOf } from '../domain/decision/effective-access.ts';
-import type { CompiledAccess, UserAccess } from '../domain/decision/user-access.ts';
+import type { CompiledAccess } from '../domain/decision/user-access.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { Window } from '../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
@@ -11,7 +11,7 @@ import { isLimited, isSelf, type Principal, usersBehind } from '../domain/princi
 import { covers, everywhere } from '../domain/scopes.ts';
 import { commonSight, type Sight, seesNothing } from '../domain/sight.ts';
 import { administratorRemains } from '../storage/administrators.ts';
-import { type Facts, type FactsOfCaller, loadFacts } from '../storage/read-models/facts.ts';
+import { accessOf, type Facts, type FactsOfCallers, loadFacts } from '../storage/read-models/facts.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import type { Call } from './call.ts';
 import { notValid } from './refusals.ts';
@@ -60,22 +60,24 @@ export async function guardChange(
   const users = reach.flatMap((item) =>
     'user' in item ? [item.user] : 'key' in item ? [item.key.user] : [],
   );
-  requirePower(await readPower(handle, call, users), call, permission, scope, reach);
+  requirePower(await readPower(handle, [call], users), call, permission, scope, reach);
 }
 
-/** Reads what the guard judges by, as of the write: about the caller, and about the users that the change is about. */
+/** Reads what the guard judges by, as of the write: about the callers, and about the users that their changes are about. */
 export async function readPower(
   handle: WriteHandle,
-  { caller }: Call,
+  calls: readonly Call[],
   users: readonly UserId[],
-): Promise<FactsOfCaller> {
-  if (caller.kind === 'operator') return loadFacts(handle, handle.catalogueAt, users);
-  return loadFacts(handle, handle.catalogueAt, [...usersBehind(caller), ...users], caller.credentialPk);
+): Promise<FactsOfCallers> {
+  const guarded = calls.flatMap(({ caller }) => (caller.kind === 'operator' ? [] : [caller]));
+  const concerned = new Set([...guarded.flatMap(usersBehind), ...users]);
+  const credentials = guarded.map(({ credentialPk }) => credentialPk);
+  return loadFacts(handle, handle.catalogueAt, [...concerned], credentials);
 }
 
 /** The judgement of `guardChange`, for changes that read what they need all at once. */
 export function requirePower(
-  facts: FactsOfCaller,
+  facts: FactsOfCallers,
   { caller }: Call,
   permission: BuiltinPermission,
   scope: Scope,
@@ -83,7 +85,7 @@ export function requirePower(
 ): void {
   if (caller.kind === 'operator') return;
   const isOver = caller.expiresAt !== null && caller.expiresAt <= facts.now;
-  if (!facts.credentialStands || isOver) throw notValid(caller);
+  if (!facts.standing.has(caller.credentialPk) || isOver) throw notValid(caller);
   const { narrowedTo, within, through } = caller;
   const powerOf = (user: UserId): Power => ({ access: accessOf(facts, user), narrowedTo, within });
   const powers = usersBehind(caller).map(powerOf);
@@ -248,10 +250,4 @@ function outlives(item: Reach, { userId, expiresAt }: Principal): boolean {
   if (!('key' in item) || item.does !== 'make' || item.key.user !== userId || expiresAt === null)
     return false;
   return item.key.until === null || item.key.until > expiresAt;
-}
-
-const noAccess: UserAccess = { active: false, grants: [], exceptions: [] };
-
-function accessOf(facts: Facts, user: UserId): UserAccess {
-  return facts.users.get(user) ?? noAccess;
 }

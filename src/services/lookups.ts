@@ -22,7 +22,11 @@ export function unknownUser(): RolecallError {
 export async function requireRole(handle: ReadHandle, key: RoleKey): Promise<RoleRow> {
   const role = await findRole(handle, key);
   if (role) return role;
-  throw new RolecallError('unknown_role', `there is no role "${key}"`, {
+  throw await unknownRole(handle, key);
+}
+
+export async function unknownRole(handle: ReadHandle, key: RoleKey): Promise<RolecallError> {
+  return new RolecallError('unknown_role', `there is no role "${key}"`, {
     didYouMean: nearestNames(key, await allRoleKeys(handle)),
   });
 }

@@ -2,14 +2,12 @@ import type { UserId } from '../domain/ids.ts';
 import { administratorRole, builtinSlugs } from '../domain/matrix/builtin.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { deleteException, exceptionsOfUser } from '../storage/exceptions.ts';
-import { findPlace, putGrant } from '../storage/grants.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { findUser, updateUser } from '../storage/users.ts';
 import { createKey, type NewApiKey } from './api-keys.ts';
-import { type Call, granterOf, writeContextOf } from './call.ts';
+import { type Call, writeContextOf } from './call.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
-import { recordGrant } from './grants.ts';
-import { requireRole } from './lookups.ts';
+import { giveForGood } from './grant-changes.ts';
 import { createUser } from './users.ts';
 
 export interface Recovery {
@@ -36,7 +34,7 @@ export function openRecovery(transactions: Transactions): Recovery {
           await deleteException(handle, exception.pk);
           recordExceptionRemoval(handle, user.pk, exception);
         }
-        await seat(handle, call, user);
+        await giveForGood(handle, call, user, administratorRole, why);
         const terms = { user: userId, name: why, permissions: null, scope: everywhere, expiresAt: null };
         return createKey(handle, call, user.pk, terms);
       }),
@@ -47,18 +45,4 @@ async function reactivate(handle: WriteHandle, userPk: number): Promise<void> {
   await updateUser(handle, userPk, { active: true });
   const after = { active: true, emailChanged: false };
   handle.record({ kind: 'user_updated', userPk, before: { active: false }, after });
-}
-
-async function seat(
-  handle: WriteHandle,
-  call: Call,
-  user: { readonly pk: number; readonly id: UserId },
-): Promise<void> {
-  const role = await requireRole(handle, administratorRole);
-  const { grant: existing } = await findPlace(handle, user.id, administratorRole, everywhere);
-  if (existing && existing.startsAt === null && existing.expiresAt === null) return;
-  const place = { userPk: user.pk, rolePk: role.pk, scope: everywhere };
-  const terms = { startsAt: null, expiresAt: null, reason: why };
-  putGrant(handle, place, terms, granterOf(call));
-  recordGrant(handle, place, existing, { role: administratorRole, scope: everywhere, ...terms });
 }

@@ -13,7 +13,7 @@ import { deleteRole, insertRole, listRoles, type RoleRow, updateRole } from '../
 import { readSettings } from '../storage/settings.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import { type Call, writeContextOf } from './call.ts';
-import { recordRemoval } from './grants.ts';
+import { recordRemoval } from './grant-record.ts';
 import { forGood, guardChange } from './guard.ts';
 import { requireRole } from './lookups.ts';
 import { endMappingsTo } from './mappings.ts';

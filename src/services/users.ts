@@ -23,7 +23,7 @@ import { type Call, granterOf, writeContextOf } from './call.ts';
 import type { Claims } from './claims.ts';
 import { giveDefaultRole } from './default-role.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
-import { recordRemoval } from './grants.ts';
+import { recordRemoval } from './grant-record.ts';
 import { guardChange, type Reach, requireAdministrator } from './guard.ts';
 import { requireUser, unknownUser } from './lookups.ts';
 

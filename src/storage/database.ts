@@ -40,7 +40,8 @@ export interface Database {
   run<T>(deadline: Deadline, work: Work<T>): Promise<T>;
   /** For what takes the revision lock: one transaction behind the other, beside the pool, so that reads have room. */
   readonly transact: WriteLane['transact'];
-  readonly transactTogether: WriteLane['transactTogether'];
+  /** A gate before `transact` that lets one in at a time: who waits there is counted with the others. */
+  openGate(): Gate;
   /** Connections in use, connections ready, and who waits for one. */
   usage(): { readonly busy: number; readonly idle: number; readonly waiting: number };
   close(): Promise<void>;
@@ -60,8 +61,10 @@ const queuePerConnection = 50;
  * again in a state that nobody knows.
  */
 export function openDatabase(options: DatabaseOptions): Database {
-  const gate = new Gate(options.poolSize, options.poolSize * queuePerConnection);
-  const lane = openWriteLane((onLost) => connect(options, onLost), options.poolSize * queuePerConnection);
+  const longestQueue = options.poolSize * queuePerConnection;
+  const gate = new Gate(options.poolSize, longestQueue);
+  const lane = openWriteLane((onLost) => connect(options, onLost), longestQueue);
+  const gates = [gate];
   const idle: postgres.Sql[] = [];
   const busy = new Set<postgres.Sql>();
   const lost = new WeakSet<postgres.Sql>();
@@ -113,9 +116,18 @@ export function openDatabase(options: DatabaseOptions): Database {
     await Promise.all([lane.close(), ...clients.map((client) => client.end({ timeout: 5 }))]);
   }
 
-  const usage = () => ({ busy: busy.size, idle: idle.length, waiting: gate.waiting + lane.waiting });
-  const { transact, transactTogether } = lane;
-  return { run, transact, transactTogether, usage, close };
+  function openGate(): Gate {
+    const opened = new Gate(1, longestQueue);
+    gates.push(opened);
+    return opened;
+  }
+
+  function usage() {
+    const waiting = gates.reduce((sum, one) => sum + one.waiting, lane.waiting);
+    return { busy: busy.size, idle: idle.length, waiting };
+  }
+
+  return { run, transact: lane.transact, openGate, usage, close };
 }
 
 /** Statements in a transaction on a client's connection. The query builder is made when it is first needed. */

@@ -50,59 +50,66 @@ export async function lockRevision(sql: Sql, deadline?: Deadline): Promise<Locke
   return { ...row, value: Number(row.value) };
 }
 
-/** Entries on their way into the journal, and the row as it is once they are there. */
-export interface Appended {
-  readonly locked: LockedRevision;
-  /** To be waited for, or sent along. */
-  readonly written: PromiseLike<unknown>;
+/** What becomes one revision, if there is anything in it. */
+export interface JournalWrite {
+  readonly actor: Actor;
+  readonly requestId: string | null;
+  readonly entries: readonly JournalEntry[];
 }
 
-/** Writes the entries as the next revision of the locked row, each sealed to the one before, and wakes the replicas. */
+/**
+ * Writes each as the next revision of the locked row, each entry sealed to the one before, and wakes the replicas. Revisions
+ * written at once have times that follow each other by a microsecond.
+ */
 export function appendJournal(
   sql: Sql,
   key: string,
   locked: LockedRevision,
-  by: { readonly actor: Actor; readonly requestId: string | null },
-  entries: readonly JournalEntry[],
-): Appended {
-  const revision = locked.value + 1;
+  writes: readonly JournalWrite[],
+): PromiseLike<unknown> {
+  let { value: revision, journalHead: head, time } = locked;
   const personal: Record<string, unknown>[] = [];
-  let head = locked.journalHead;
-  const rows = entries.map((entry, index) => {
-    const number = index + 1;
-    const digests: Record<string, string> = {};
-    for (const [field, value] of Object.entries(entry.personal ?? {})) {
-      const salt = randomBytes(16);
-      digests[field] = digestPersonal(salt, value);
-      personal.push({ number, field, user_pk: entry.userPk ?? null, salt: salt.toString('hex'), value });
-    }
-    const content: SealedContent = {
-      revision,
-      number,
-      time: locked.time,
-      kind: entry.kind,
-      actorKind: by.actor.kind,
-      actorPk: by.actor.kind === 'user' ? by.actor.userPk : null,
-      credentialPk: by.actor.kind === 'user' ? by.actor.credentialPk : null,
-      throughPk: by.actor.kind === 'user' ? by.actor.throughPk : null,
-      requestId: by.requestId,
-      userPk: entry.userPk ?? null,
-      rolePk: entry.rolePk ?? null,
-      permissionPk: entry.permissionPk ?? null,
-      before: entry.before ?? null,
-      after: entry.after ?? null,
-      digests,
-    };
-    head = sealEntry(key, head, content);
-    return { ...content, hmac: head.toString('hex') };
+  const rows = writes.flatMap(({ actor, requestId, entries }) => {
+    if (entries.length === 0) return [];
+    if (revision > locked.value) time = nextMicrosecond(time);
+    revision += 1;
+    return entries.map((entry, index) => {
+      const number = index + 1;
+      const digests: Record<string, string> = {};
+      for (const [field, value] of Object.entries(entry.personal ?? {})) {
+        const salt = randomBytes(16);
+        digests[field] = digestPersonal(salt, value);
+        const userPk = entry.userPk ?? null;
+        personal.push({ revision, number, field, user_pk: userPk, salt: salt.toString('hex'), value });
+      }
+      const content: SealedContent = {
+        revision,
+        number,
+        time,
+        kind: entry.kind,
+        actorKind: actor.kind,
+        actorPk: actor.kind === 'user' ? actor.userPk : null,
+        credentialPk: actor.kind === 'user' ? actor.credentialPk : null,
+        throughPk: actor.kind === 'user' ? actor.throughPk : null,
+        requestId,
+        userPk: entry.userPk ?? null,
+        rolePk: entry.rolePk ?? null,
+        permissionPk: entry.permissionPk ?? null,
+        before: entry.before ?? null,
+        after: entry.after ?? null,
+        digests,
+      };
+      head = sealEntry(key, head, content);
+      return { ...content, hmac: head.toString('hex') };
+    });
   });
   // A migration seals its rows before the step that adds this column, and after the way down that takes it.
-  const acting = by.actor.kind === 'user' && by.actor.throughPk !== null;
-  const movesCatalogue = entries.some((entry) => changesCatalogue(entry.kind));
-  const written = sql`
+  const acting = rows.some(({ throughPk }) => throughPk !== null);
+  const movesCatalogue = writes.some(({ entries }) => entries.some(({ kind }) => changesCatalogue(kind)));
+  return sql`
     with taken as (
       update rolecall.revision set
-        value = ${revision}, time = ${locked.time}::text::timestamptz, journal_head = ${head},
+        value = ${revision}, time = ${time}::text::timestamptz, journal_head = ${head},
         catalogue_value = case when ${movesCatalogue} then ${revision}::bigint else catalogue_value end
     ), sealed as (
       insert into rolecall.journal (revision, number, time, kind, actor_kind, actor_pk, credential_pk, request_id,
@@ -113,16 +120,14 @@ export function appendJournal(
       from jsonb_to_recordset(${JSON.stringify(rows)}::text::jsonb) as row (revision bigint, number int,
         time timestamptz, kind text, "actorKind" text, "actorPk" bigint, "credentialPk" bigint, "throughPk" bigint, "requestId" text,
         "userPk" bigint, "rolePk" bigint, "permissionPk" bigint, before jsonb, after jsonb, digests jsonb, hmac text)
-    ) ${personal.length > 0 ? keptIn(sql, revision, personal) : sql``}
+    ) ${personal.length > 0 ? keptIn(sql, personal) : sql``}
     select pg_notify(${revisionChannel}, ${`${locked.epoch}-${revision}`})`;
-  const next = { ...locked, value: revision, journalHead: head, time: nextMicrosecond(locked.time) };
-  return { locked: next, written };
 }
 
-const keptIn = (sql: Sql, revision: number, personal: readonly Record<string, unknown>[]) => sql`
+const keptIn = (sql: Sql, personal: readonly Record<string, unknown>[]) => sql`
   , kept as (
     insert into rolecall.personal (revision, number, field, user_pk, salt, value)
-    select ${revision}, number, field, user_pk, decode(salt, 'hex'), value
+    select revision, number, field, user_pk, decode(salt, 'hex'), value
     from jsonb_to_recordset(${JSON.stringify(personal)}::text::jsonb)
-      as row (number int, field text, user_pk bigint, salt text, value text)
+      as row (revision bigint, number int, field text, user_pk bigint, salt text, value text)
   )`;

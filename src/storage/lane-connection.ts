@@ -1,21 +1,18 @@
 import type postgres from 'postgres';
 import { discard, whileThere } from './connection.ts';
-import { unavailable } from './deadline.ts';
 
-/** What a write works with: a transaction, or its part of one that it shares with others. */
+/** What a transaction of the lane works with. */
 export interface LaneTransaction {
   readonly sql: postgres.ISql;
   /** The client whose connection it is. */
   readonly client: postgres.Sql;
-  /** The same object for all that share one COMMIT. */
-  readonly shared: object;
   /** Whether the connection was lost or the deadline passed: nobody learns any more what the transaction still does. */
   isGone(): boolean;
-  /** Whether COMMIT went out with what was done here. */
+  /** Whether COMMIT went out. */
   isCommitting(): boolean;
   /** Sends a statement along with COMMIT. If it fails, nothing is committed and the transaction rejects as it does. */
   sendAlong(statement: PromiseLike<unknown>): void;
-  /** Lets it end with ROLLBACK, though nothing failed. Not for one that may be shared. */
+  /** Lets it end with ROLLBACK, though nothing failed. */
   undo(): void;
 }
 
@@ -27,47 +24,26 @@ export interface Turn<T> {
   /** Lets the next one have its turn, once all that this one sends is on its way. */
   leave(): void;
   isLate(): boolean;
-  /** Whether it may have its COMMIT in common with others. */
-  readonly shares: boolean;
-  /** Whether somebody has the next turn at once. */
-  othersWait(): boolean;
 }
 
-/** No more than this many wait for one COMMIT: each waits for all that come after it. */
-const mostSharing = 32;
-
-/** A transaction of the server, and whoever does something in it. */
-class Shared {
-  members = 0;
-  isCommitting = false;
+/** What is known of a transaction that may be over before its connection is lost by another. */
+interface Progress {
+  isCommitting: boolean;
   /** Whether its COMMIT or ROLLBACK was answered. */
-  hasEnded = false;
-  failure: unknown;
-  settle: () => void = () => {};
-  /** Never settled if the connection is lost before. */
-  readonly settled = new Promise<void>((resolve) => {
-    this.settle = resolve;
-  });
-}
-
-/** What one turn did in it. */
-interface Part {
-  shared?: Shared;
+  hasEnded: boolean;
   /** Of what was sent along. */
   failure?: unknown;
 }
 
-/** The one connection of a lane: it does one turn after the other until it is lost. */
+/** The one connection of a lane: one transaction after the other until it is lost. */
 export class LaneConnection {
   readonly #client: postgres.Sql;
   readonly #ready: Promise<postgres.ReservedSql>;
   /** Of those under way, to be told when it is lost: a promise they all waited for would keep what they answered. */
   readonly #underWay = new Set<() => void>();
   #isLost = false;
-  /** Settled when all that was sent along so far was answered; never rejects. */
-  #answered: Promise<unknown> = Promise.resolve();
-  /** What the turn before left to the one that comes. */
-  #open: Shared | undefined;
+  /** Settled when all statements of the transaction before were answered; never rejects. */
+  #before: Promise<unknown> = Promise.resolve();
 
   constructor(connect: (onLost: () => void) => postgres.Sql) {
     this.#client = connect(() => this.discard());
@@ -80,13 +56,13 @@ export class LaneConnection {
   }
 
   run<T>(turn: Turn<T>): Promise<T> {
-    const part: Part = {};
+    const progress: Progress = { isCommitting: false, hasEnded: false };
     const running = new Promise<T>((resolve, reject) => {
       const lose = () => {
-        if (!part.shared?.hasEnded) reject(part.failure ?? part.shared?.failure ?? connectionLost());
+        if (!progress.hasEnded) reject(progress.failure ?? connectionLost());
       };
       this.#underWay.add(lose);
-      void this.#take(turn, part)
+      void this.#transact(turn, progress)
         .then(resolve, reject)
         .finally(() => this.#underWay.delete(lose));
     });
@@ -95,101 +71,48 @@ export class LaneConnection {
     return running;
   }
 
-  async #take<T>({ work, leave, isLate, shares, othersWait }: Turn<T>, part: Part): Promise<T> {
-    const reserved = await this.#ready;
+  async #transact<T>({ work, leave, isLate }: Turn<T>, progress: Progress): Promise<T> {
     const isGone = () => this.#isLost || isLate();
-    const sql = whileThere(reserved, isGone);
+    const sql = whileThere(await this.#ready, isGone);
+    const along: PromiseLike<unknown>[] = [];
+    // The driver repeats a statement whose plan is gone, and would repeat it in the transaction that follows: what fails
+    // after the next was let in takes the connection along, before anything of the next is committed on it.
     const sendAlong = (statement: PromiseLike<unknown>) =>
-      void this.#send(statement, (error) => {
-        part.failure ??= error;
-      });
-    const shared = this.#enter(reserved, shares);
-    const before = this.#answered;
-    part.shared = shared;
-    const isFirst = shared.members === 1;
-    sendAlong(sql.unsafe(isFirst ? 'BEGIN ISOLATION LEVEL READ COMMITTED' : 'SAVEPOINT joined'));
+      void along.push(
+        statement.then(undefined, (error: unknown) => {
+          progress.failure ??= error;
+          this.discard();
+        }),
+      );
+    sendAlong(sql.unsafe('BEGIN ISOLATION LEVEL READ COMMITTED'));
     let end: 'COMMIT' | 'ROLLBACK' = 'COMMIT';
     const undo = () => {
       end = 'ROLLBACK';
     };
-    let isUndone = false;
-    const isCommitting = () => shared.isCommitting && !isUndone;
-    let outcome: () => T;
+    const isCommitting = () => progress.isCommitting;
+    let value: T;
     try {
-      const value = await work({
-        ...{ sql, client: this.#client, shared, isGone, isCommitting, sendAlong, undo },
-      });
-      outcome = () => value;
+      value = await work({ sql, client: this.#client, isGone, isCommitting, sendAlong, undo });
     } catch (error) {
-      isUndone = true;
-      outcome = () => {
-        throw error;
-      };
-      if (isFirst) undo();
-    }
-    // Had anything failed that was sent before, this connection would be gone once that is answered.
-    await (isUndone ? this.#answered : before);
-    if (isGone()) {
+      if (!isGone()) sendAlong(sql.unsafe('ROLLBACK'));
+      this.#before = Promise.all(along);
       leave();
-      outcome();
-      throw unavailable('the connection to the database was lost');
+      throw error;
     }
-    if (isUndone && !isFirst) sendAlong(sql.unsafe('ROLLBACK TO SAVEPOINT joined'));
-    const leavesOpen = shares && end === 'COMMIT' && shared.members < mostSharing && othersWait();
-    if (leavesOpen) this.#leaveOpen(reserved, shared);
-    else this.#end(reserved, shared, end);
+    // All that was sent before has been answered by now. Had any of it failed, this connection would be gone.
+    await this.#before;
+    progress.isCommitting = end === 'COMMIT';
+    sendAlong(
+      sql.unsafe(end).then(({ command }) => {
+        requireEnd(command, end);
+        progress.hasEnded = true;
+      }),
+    );
+    this.#before = Promise.all(along);
     leave();
-    if (isUndone && isFirst) return outcome();
-    await shared.settled;
-    const failure = part.failure ?? shared.failure;
-    if (failure !== undefined) throw failure;
-    return outcome();
-  }
-
-  /** The transaction that was left open, or a new one behind it. */
-  #enter(sql: postgres.ISql, shares: boolean): Shared {
-    const open = this.#open;
-    this.#open = undefined;
-    if (open && !shares) this.#end(sql, open, 'COMMIT');
-    const shared = open && shares ? open : new Shared();
-    shared.members += 1;
-    return shared;
-  }
-
-  #leaveOpen(sql: postgres.ISql, shared: Shared): void {
-    this.#open = shared;
-    // Whoever was to have the next turn may have given up in this very moment.
-    setImmediate(() => {
-      if (this.#open !== shared) return;
-      this.#open = undefined;
-      this.#end(sql, shared, 'COMMIT');
-    });
-  }
-
-  #end(sql: postgres.ISql, shared: Shared, end: 'COMMIT' | 'ROLLBACK'): void {
-    if (this.#isLost) return;
-    shared.isCommitting = end === 'COMMIT';
-    const ended = sql.unsafe(end).then(({ command }) => {
-      requireEnd(command, end);
-      shared.hasEnded = true;
-    });
-    const answered = this.#send(ended, (error) => {
-      shared.failure = error;
-    });
-    void answered.then(shared.settle);
-  }
-
-  /**
-   * The driver repeats a statement whose plan is gone, and would repeat it in the transaction that follows: what fails
-   * after the next was let in takes the connection along, before anything of the next is committed on it.
-   */
-  #send(statement: PromiseLike<unknown>, noteFailure: (error: unknown) => void): Promise<unknown> {
-    const answered = statement.then(undefined, (error: unknown) => {
-      noteFailure(error);
-      this.discard();
-    });
-    this.#answered = Promise.all([this.#answered, answered]);
-    return this.#answered;
+    await this.#before;
+    if (progress.failure !== undefined) throw progress.failure;
+    return value;
   }
 
   /** Closes the connection under whatever goes on. */

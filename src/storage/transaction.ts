@@ -9,8 +9,9 @@ import { type ChangeHandle, changeHandleOn, type Database, handleOn, type ReadHa
 import { type Deadline, deadlineIn, isPast, unavailable } from './deadline.ts';
 import { insertEpoch } from './epochs.ts';
 import { mayRetry, toRolecallError, wasRefused } from './errors.ts';
+import type { Gate } from './gate.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
-import { appendJournal, type LockedRevision, lockRevision } from './journal.ts';
+import { appendJournal, type JournalWrite, type LockedRevision, lockRevision } from './journal.ts';
 import type { LaneTransaction } from './lane-connection.ts';
 import { type CatalogueAt, openCatalogueAt } from './read-models/catalogue-at.ts';
 import { impactOf } from './read-models/impact.ts';
@@ -57,10 +58,15 @@ export interface Transactions {
    */
   write<T>(context: WriteContext, change: Change<T>, remember?: (value: T) => T): Promise<Written<T>>;
   /**
-   * The same for a change that is quick, and that the time at which it began does not matter to: those that wait at the same time share one COMMIT.
-   * Each has its own revision, sees what those before it did and fails by itself.
+   * Several writes in one transaction: all are kept or none, by the earliest of their deadlines. Each has a handle, a revision and
+   * entries of its own. Not for dry runs, nor with an `Idempotency-Key`.
    */
-  writeTogether<T>(context: WriteContext, change: Change<T>): Promise<Written<T>>;
+  writeAll<T>(
+    contexts: readonly WriteContext[],
+    change: (handles: readonly WriteHandle[]) => Promise<readonly T[]>,
+  ): Promise<readonly Written<T>[]>;
+  /** Lets one in at a time, for those who gather what they write; who waits there is counted with the others. */
+  openGate(): Gate;
   /** What roles mean on a snapshot that is read, kept from one to the next. */
   readonly catalogueAt: CatalogueAt;
   /**
@@ -76,6 +82,9 @@ export interface Transactions {
 
 const mostAttempts = 4;
 const longestFreeingMs = 1_000;
+
+/** What is known of a write whose COMMIT goes out. */
+type Sealed = Pick<Written<never>, 'revision' | 'changed'>;
 
 /** The database is a copy, or another server than the one that wrote it. */
 class OtherIncarnation extends Error {}
@@ -106,76 +115,107 @@ export function openTransactions(database: Database, journalKey: string): Transa
       });
   }
 
-  /** By the transaction that holds the lock: the revision row as whoever wrote there last leaves it. */
-  const lockedIn = new WeakMap<object, LockedRevision>();
-
-  async function write<T>(
-    transact: Database['transact'],
-    context: WriteContext,
-    change: Change<T>,
-    remember: (value: T) => T = (value) => value,
-  ): Promise<Written<T>> {
-    for (let attempt = 1; ; attempt += 1) {
+  /** Until it is done, or nothing more can be tried. */
+  async function attempt<T>(deadline: Deadline, work: (lane: LaneTransaction) => Promise<T>): Promise<T> {
+    for (let number = 1; ; number += 1) {
       let isCommitting = () => false;
       try {
-        return await transact(context.deadline, (lane) => {
+        return await database.transact(deadline, (lane) => {
           isCommitting = lane.isCommitting;
-          return inTransaction(lane);
+          return work(lane);
         });
       } catch (error) {
         if ((error as Error).cause instanceof OtherIncarnation) {
-          await beginEpoch(context.deadline, { actor: { kind: 'service' } });
+          await beginEpoch(deadline, { actor: { kind: 'service' } });
           continue;
         }
         const failure = toRolecallError(error);
         if (failure.code === 'unavailable') freeLock();
         const mayBeCommitted = isCommitting() && !wasRefused(error);
-        if (mayBeCommitted && failure.code === 'unavailable')
+        if (mayBeCommitted)
           throw new RolecallError(
             'outcome_unknown',
             'the connection was lost while committing: ask again with the same Idempotency-Key, or read what stands',
             { cause: error, retryAfter: 1 },
           );
-        if (mayBeCommitted || attempt === mostAttempts || !mayRetry(error) || isPast(context.deadline))
-          throw failure;
-        await pause(Math.random() * 20 * 2 ** attempt);
+        if (number === mostAttempts || !mayRetry(error) || isPast(deadline)) throw failure;
+        await pause(Math.random() * 20 * 2 ** number);
       }
     }
+  }
 
-    async function inTransaction(lane: LaneTransaction): Promise<Written<T>> {
-      const { sql, sendAlong, shared } = lane;
-      const locking = lockedIn.get(shared) ?? lockRevision(sql, context.deadline);
-      const { idempotency } = context;
+  function write<T>(
+    context: WriteContext,
+    change: Change<T>,
+    remember: (value: T) => T = (value) => value,
+  ): Promise<Written<T>> {
+    const { deadline, dryRun, idempotency } = context;
+    return attempt(deadline, async (lane) => {
+      const { sql } = lane;
+      const locking = lockRevision(sql, deadline);
       if (idempotency) {
         await locking;
         const answer = await findAnswer(sql, idempotency);
         if (answer !== undefined) return answer as Written<T>;
       }
-      const entries: JournalEntry[] = [];
-      const saving = context.dryRun ? sql`savepoint tried`.execute() : undefined;
+      const saving = dryRun ? sql`savepoint tried`.execute() : undefined;
       // The first questions of the change are sent along with the lock: the connection answers in order, so they are read
       // after it, and the lock is not held while they travel.
-      const record = (entry: JournalEntry) => void entries.push(entry);
-      const changing = change(Object.assign(changeHandleOn(lane), { record, catalogueAt }));
-      const [locked, value] = await Promise.all([locking, changing, saving]);
+      const { handle, entries } = handleFor(lane);
+      const [locked, value] = await Promise.all([locking, change(handle), saving]);
       if (!locked.isSameIncarnation) throw new OtherIncarnation();
-      const changed = entries.length > 0;
-      const taken = locked.value + (changed && !context.dryRun ? 1 : 0);
-      const written = { value, changed, revision: formatRevision({ epoch: locked.epoch, value: taken }) };
-      if (context.dryRun) {
+      if (dryRun) {
         const undo = () => sql`rollback to savepoint tried`.execute();
         const impact = await impactOf(sql, entries, context.sight, undo);
         lane.undo();
-        return { ...written, impact };
+        return { value, changed: entries.length > 0, revision: formatRevision(locked), impact };
       }
-      // From here COMMIT goes out. Whoever ran out of time was told 503 and must find nothing done.
-      if (lane.isGone()) throw unavailable('the write ran out of time and was undone');
-      const appended = changed ? appendJournal(sql, journalKey, locked, context, entries) : null;
-      if (appended) sendAlong(appended.written);
-      lockedIn.set(shared, appended?.locked ?? locked);
-      if (idempotency) sendAlong(keepAnswer(sql, idempotency, { ...written, value: remember(value) }));
+      const [sealed] = seal(lane, locked, [{ ...context, entries }]);
+      const written = { value, ...(sealed as Sealed) };
+      if (idempotency) lane.sendAlong(keepAnswer(sql, idempotency, { ...written, value: remember(value) }));
       return written;
-    }
+    });
+  }
+
+  function writeAll<T>(
+    contexts: readonly WriteContext[],
+    change: (handles: readonly WriteHandle[]) => Promise<readonly T[]>,
+  ): Promise<readonly Written<T>[]> {
+    const deadline = Math.min(...contexts.map((context) => context.deadline));
+    return attempt(deadline, async (lane) => {
+      const locking = lockRevision(lane.sql, deadline);
+      const parts = contexts.map((context) => ({ ...context, ...handleFor(lane) }));
+      const [locked, values] = await Promise.all([locking, change(parts.map(({ handle }) => handle))]);
+      if (!locked.isSameIncarnation) throw new OtherIncarnation();
+      const sealed = seal(lane, locked, parts);
+      if (!sealed.some(({ changed }) => changed)) lane.undo();
+      return values.map((value, place) => ({ value, ...(sealed[place] as Sealed) }));
+    });
+  }
+
+  /** A handle, and what is noted through it. */
+  function handleFor(lane: LaneTransaction): { handle: WriteHandle; entries: JournalEntry[] } {
+    const entries: JournalEntry[] = [];
+    const record = (entry: JournalEntry) => void entries.push(entry);
+    return { handle: Object.assign(changeHandleOn(lane), { record, catalogueAt }), entries };
+  }
+
+  /** Sends what was noted to the journal: from here COMMIT goes out. */
+  function seal(
+    lane: LaneTransaction,
+    locked: LockedRevision,
+    parts: readonly JournalWrite[],
+  ): readonly Sealed[] {
+    // Whoever ran out of time was told 503 and must find nothing done.
+    if (lane.isGone()) throw unavailable('the write ran out of time and was undone');
+    let { value } = locked;
+    const sealed = parts.map(({ entries }) => {
+      const changed = entries.length > 0;
+      if (changed) value += 1;
+      return { changed, revision: formatRevision({ ...locked, value }) };
+    });
+    if (value > locked.value) lane.sendAlong(appendJournal(lane.sql, journalKey, locked, parts));
+    return sealed;
   }
 
   function beginEpoch(
@@ -191,18 +231,17 @@ export function openTransactions(database: Database, journalKey: string): Transa
       if (isSameIncarnation && !isCut && !declared) return null;
       const begun = await insertEpoch(sql, value);
       const entry: JournalEntry = { kind: 'epoch_began', before: { epoch }, after: { epoch: begun } };
-      const by = { actor, requestId: null };
-      await appendJournal(sql, journalKey, { ...locked, epoch: begun }, by, [entry]).written;
+      const write = { actor, requestId: null, entries: [entry] };
+      await appendJournal(sql, journalKey, { ...locked, epoch: begun }, [write]);
       return { epoch, value };
     });
   }
 
   return {
     read,
-    write: (context, change, remember) => write(database.transact, context, change, remember),
-    writeTogether: (context, change) =>
-      // What is only tried is undone with its transaction, and that with it.
-      write(context.dryRun ? database.transact : database.transactTogether, context, change),
+    write,
+    writeAll,
+    openGate: database.openGate,
     catalogueAt,
     beginEpoch,
   };

@@ -7,11 +7,6 @@ import { LaneConnection, type Work } from './lane-connection.ts';
 export interface WriteLane {
   /** Runs `work` in a transaction, READ COMMITTED. Rejects with `unavailable` by the deadline, whatever happens. */
   transact<T>(deadline: Deadline, work: Work<T>): Promise<T>;
-  /**
-   * The same for what is quick. Those that wait for their turn at the same time share one transaction: each is done and
-   * undone by itself, and all that succeeded are kept or none. Settles when the COMMIT that they share was answered.
-   */
-  transactTogether<T>(deadline: Deadline, work: Work<T>): Promise<T>;
   readonly waiting: number;
   close(): Promise<void>;
 }
@@ -30,7 +25,7 @@ export function openWriteLane(
   let connection: LaneConnection | undefined;
   let closed = false;
 
-  async function transact<T>(deadline: Deadline, work: Work<T>, shares: boolean): Promise<T> {
+  async function transact<T>(deadline: Deadline, work: Work<T>): Promise<T> {
     const leave = await gate.enter(deadline);
     if (closed) {
       leave();
@@ -39,11 +34,7 @@ export function openWriteLane(
     if (!connection || connection.isLost) connection = new LaneConnection(connect);
     const mine = connection;
     let isLate = false;
-    const running = mine.run({
-      ...{ work, leave, shares },
-      isLate: () => isLate,
-      othersWait: () => gate.waiting > 0,
-    });
+    const running = mine.run({ work, leave, isLate: () => isLate });
     underWay.add(running);
     try {
       return await within(deadline, running, () => {
@@ -66,8 +57,7 @@ export function openWriteLane(
   }
 
   return {
-    transact: (deadline, work) => transact(deadline, work, false),
-    transactTogether: (deadline, work) => transact(deadline, work, true),
+    transact,
     get waiting() {
       return gate.waiting;
     },

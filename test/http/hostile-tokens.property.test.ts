@@ -211,7 +211,7 @@ describe('a key', () => {
   test('that was changed is nobody’s', { timeout: 600_000 }, async () => {
     const sendable = changed(service.adminKey)
       // Space around a header's value is no part of it.
-      .filter((key) => /^[!-~]*( [!-~]+)*$/.test(key) && key !== '');
+      .filter((key) => /^[!-~]+( [!-~]+)*$/.test(key));
     await fc.assert(
       fc.asyncProperty(sendable, async (key) => {
         counts.sent += 1;

@@ -68,7 +68,7 @@ test('whatever is asked about, who is in use stays in memory, and it grows no fu
   timeout: 3_600_000,
 }, async () => {
   const replica = await startSmall();
-  const [rounds, each, stored] = long ? [10_000, 1_000, 20_000] : [40, 200, 4_000];
+  const [rounds, each, stored] = long ? [50_000, 200, 20_000] : [40, 200, 4_000];
   await addUsers(stored, 1);
   const known = (number: number) => ({ user: `user-${1 + (number % stored)}`, permission });
   const hot = Array.from({ length: 20 }, (_, index) => known(index));

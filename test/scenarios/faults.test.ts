@@ -351,9 +351,10 @@ describe('a build is found out', { timeout: 600_000 }, () => {
   test('that writes the journal beside the change (F-08)', async () => {
     const beside: Breakage = {
       file: 'storage/transaction.ts',
-      replace: 'if (appended) sendAlong(appended.written);',
-      by: `if (changed) void database.run(context.deadline, async (other) =>
-        appendJournal(other, journalKey, locked, context, entries).written).catch(() => {});`,
+      replace:
+        'if (value > locked.value) lane.sendAlong(appendJournal(lane.sql, journalKey, locked, parts));',
+      by: `if (value > locked.value) void database.run(deadlineIn(5_000), async (other) =>
+        appendJournal(other, journalKey, locked, parts)).catch(() => {});`,
     };
     await withBrokenBuild(beside, async (load) => {
       const started = await startReplicas(2, { ...options, build: await buildOf(load) });

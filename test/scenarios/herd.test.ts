@@ -149,7 +149,7 @@ describe('many who ask at once', () => {
   });
 
   test('take more connections than they may in a build whose pool has no bound (F-20)', async () => {
-    const gate = 'new Gate(options.poolSize, options.poolSize * queuePerConnection)';
+    const gate = 'new Gate(options.poolSize, longestQueue)';
     const pool: Breakage = {
       file: 'storage/database.ts',
       replace: gate,

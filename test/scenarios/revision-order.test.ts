@@ -20,11 +20,6 @@ const sequence: readonly Breakage[] = [
     replace: `value = \${revision}, time`,
     by: `value = greatest(value, \${revision}::bigint), time`,
   },
-  {
-    file: 'storage/transaction.ts',
-    replace: 'lockedIn.get(shared) ?? lockRevision(',
-    by: 'lockRevision(',
-  },
 ];
 
 async function withSequence(sql: postgres.Sql): Promise<void> {
@@ -140,7 +135,7 @@ describe('a revision', () => {
     summarize('C-03', { ...seen, failures: seen.failures.length });
 
     expect(seen).toMatchObject({ late: 0, stale: 0, failures: [] });
-    expect(seen.revisions).toBeGreaterThan(20);
+    expect(seen.revisions).toBeGreaterThan(5);
   });
 
   test('gets more later in a build in which revisions are a sequence', { timeout: 300_000 }, async () => {

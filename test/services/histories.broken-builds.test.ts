@@ -129,7 +129,7 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'a grant is said to give what was held before': {
     file: 'services/decisions/effective-change.ts',
-    replace: 'changeBetween(listOf(present), permissions)',
+    replace: 'changeBetween(listOf(before), permissions)',
     by: 'changeBetween([], permissions)',
   },
   'DELETE of an edge leaves no tombstone': {
@@ -195,7 +195,7 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     by: "void ({\n            kind: 'user_updated',",
   },
   'a second grant does not replace the terms': {
-    file: 'storage/grants.ts',
+    file: 'storage/grant-batches.ts',
     replace: 'expires_at = excluded.expires_at, reason = excluded.reason',
     by: 'reason = excluded.reason',
   },
@@ -205,14 +205,14 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     by: 'set: { grantedAt',
   },
   'DELETE of a grant takes it back in any scope': {
-    file: 'storage/grants.ts',
-    replace: 'role_pk = roles.pk and scope =',
-    by: 'role_pk = roles.pk and scope >=',
+    file: 'storage/grant-batches.ts',
+    replace: 'held.scope = wanted.scope',
+    by: 'held.scope >= wanted.scope',
   },
   'DELETE of a grant looks at the empty scope only': {
     file: 'services/grants.ts',
-    replace: 'await find(handle, call, userId, roleKey, scope);\n        const reach =',
-    by: "await find(handle, call, userId, roleKey, '' as never);\n        const reach =",
+    replace: 'change: { user, role, scope, terms: null }',
+    by: "change: { user, role, scope: '' as never, terms: null }",
   },
   'DELETE of an exception ends it in any scope': {
     file: 'storage/exceptions.ts',
@@ -227,33 +227,33 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'an answer names the revision before its own': {
     file: 'storage/transaction.ts',
-    replace: 'changed && !context.dryRun ? 1 : 0',
-    by: 'changed && context.dryRun ? 1 : 0',
+    replace: 'if (changed) value += 1;',
+    by: '',
   },
   'the revision is not raised': {
     file: 'storage/journal.ts',
-    replace: 'const revision = locked.value + 1;',
-    by: 'const revision = locked.value;',
+    replace: 'revision += 1;',
+    by: '',
   },
   'a change leaves no entry': {
     file: 'storage/transaction.ts',
-    replace: 'const appended = changed',
-    by: "const appended = changed && context.actor.kind === 'operator'",
+    replace: 'if (value > locked.value) lane.sendAlong',
+    by: "if (parts.some(({ actor }) => actor.kind === 'operator')) lane.sendAlong",
   },
   'of several entries one is kept': {
     file: 'storage/transaction.ts',
-    replace: 'locked, context, entries)',
-    by: 'locked, context, entries.slice(0, 1))',
+    replace: 'locked, parts));',
+    by: 'locked, parts.map((one) => ({ ...one, entries: one.entries.slice(0, 1) }))));',
   },
   'an entry is sealed to the first row, not to the one before': {
     file: 'storage/journal.ts',
-    replace: 'head = sealEntry(key, head, content);\n    return',
-    by: 'head = sealEntry(key, locked.journalHead, content);\n    return',
+    replace: 'head = sealEntry(key, head, content);',
+    by: 'head = sealEntry(key, locked.journalHead, content);',
   },
   'a dry run is kept': {
     file: 'storage/transaction.ts',
-    replace: 'if (context.dryRun) {',
-    by: 'if (context.dryRun && !changed) {',
+    replace: 'if (dryRun) {',
+    by: 'if (dryRun && entries.length === 0) {',
   },
   'a repeated request is carried out again': {
     file: 'storage/transaction.ts',

@@ -14,6 +14,7 @@ import {
   type WriteHandle,
 } from '../../src/storage/transaction.ts';
 import { insertUser } from '../../src/storage/users.ts';
+import { openWriteSeries } from '../../src/storage/write-series.ts';
 import { type Breakage, type Load, withBrokenBuild } from '../support/broken-build.ts';
 import { startChaosProxy } from '../support/chaos-proxy.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -39,14 +40,16 @@ afterEach(async () => {
 interface Build {
   readonly openDatabase: typeof openDatabase;
   readonly openTransactions: typeof openTransactions;
+  readonly openWriteSeries: typeof openWriteSeries;
 }
 
-const soundBuild: Build = { openDatabase, openTransactions };
+const soundBuild: Build = { openDatabase, openTransactions, openWriteSeries };
 
 async function buildOf(load: Load): Promise<Build> {
   const { openDatabase } = await load<Pick<Build, 'openDatabase'>>('storage/database.ts');
   const { openTransactions } = await load<Pick<Build, 'openTransactions'>>('storage/transaction.ts');
-  return { openDatabase, openTransactions };
+  const { openWriteSeries } = await load<Pick<Build, 'openWriteSeries'>>('storage/write-series.ts');
+  return { openDatabase, openTransactions, openWriteSeries };
 }
 
 /** What one process of the service would have. */
@@ -508,11 +511,8 @@ describe('a write whose connection is lost', () => {
     });
   });
 
-  const ways = ['write', 'writeTogether'] as const;
-  type Way = (typeof ways)[number];
-
   /** What writes are told whose connection is lost while they commit, what stands then, and what they are told again. */
-  async function cutWhileCommitting(rounds: number, build = soundBuild, way: Way = 'write') {
+  async function cutWhileCommitting(rounds: number, build = soundBuild) {
     const proxy = await startChaosProxy(database.url);
     undo.push(() => proxy.close());
     const service = open({ url: proxy.url, poolSize: 2 }, build);
@@ -520,7 +520,7 @@ describe('a write whose connection is lost', () => {
     const seen: unknown[] = [];
     for (let round = 1; round <= rounds; round += 1) {
       const write = (change: (handle: WriteHandle) => Promise<string>) =>
-        service[way](context({ idempotency: keyOf(`key-${round}`) }), change).then(
+        service.write(context({ idempotency: keyOf(`key-${round}`) }), change).then(
           ({ value, revision }) => [value, numberOf(revision) - before.revision],
           ({ code, retryAfter }: RolecallError) => [code, retryAfter],
         );
@@ -541,18 +541,53 @@ describe('a write whose connection is lost', () => {
     made: [round, round, round],
   });
 
-  test.each(ways)(
-    'while it commits has an unknown outcome, and asking again with the key gives the first answer: %s (F-14)',
-    {
-      timeout: 600_000,
-    },
-    async (way) => {
-      const rounds = long ? 1_000 : 20;
-      const seen = await cutWhileCommitting(rounds, soundBuild, way);
-      summarize(`F-14 ${way}`, { cut: rounds, 'done twice or not at all': 0 });
-      expect(seen).toEqual(Array.from({ length: rounds }, (_, index) => unknownOutcome(index + 1)));
-    },
-  );
+  test('while it commits has an unknown outcome, and asking again with the key gives the first answer (F-14)', {
+    timeout: 600_000,
+  }, async () => {
+    const rounds = long ? 1_000 : 20;
+    const seen = await cutWhileCommitting(rounds);
+    summarize('F-14', { cut: rounds, 'done twice or not at all': 0 });
+    expect(seen).toEqual(Array.from({ length: rounds }, (_, index) => unknownOutcome(index + 1)));
+  });
+
+  /** What writes are told that share a transaction whose connection is lost while it commits. */
+  async function cutTogether(build = soundBuild): Promise<readonly string[]> {
+    const proxy = await startChaosProxy(database.url);
+    undo.push(() => proxy.close());
+    const service = open({ url: proxy.url, poolSize: 2 }, build);
+    const join = build.openWriteSeries(
+      service,
+      (asked) => Promise.all(asked.map(({ ask, handle }) => make(handle, ask))),
+      (id: string) => id,
+    );
+    const cut = proxy.cutBefore('C', 'COMMIT');
+    const writing = ['one', 'two', 'three'].map((id) =>
+      join(context(), id).then(
+        () => 'done',
+        ({ code }: RolecallError) => code,
+      ),
+    );
+    await cut;
+    return Promise.all(writing);
+  }
+
+  test('while it commits has an unknown outcome for all that share it, and none of them is made again', async () => {
+    const before = await traces();
+    expect(await cutTogether()).toEqual(Array(3).fill('outcome_unknown'));
+    const after = await traces();
+    expect([after.revision - before.revision, after.entries - before.entries]).toEqual([3, 3]);
+  });
+
+  test('while all that share it commit is found out in a build that makes them again', async () => {
+    const breakage = {
+      file: 'storage/write-series.ts',
+      replace: "members.length === 1 || code === 'outcome_unknown'",
+      by: 'members.length === 1',
+    };
+    await withBrokenBuild(breakage, async (load) =>
+      expect(await cutTogether(await buildOf(load))).not.toContain('outcome_unknown'),
+    );
+  });
 
   const transaction = 'storage/transaction.ts';
   test.for([
@@ -563,12 +598,12 @@ describe('a write whose connection is lost', () => {
     ],
     [
       'says that nothing was done',
-      { replace: "if (mayBeCommitted && failure.code === 'unavailable')", by: 'if (failure !== failure)' },
+      { replace: 'if (mayBeCommitted)', by: 'if (mayBeCommitted) throw failure; if (failure !== failure)' },
       { told: ['unavailable', 1] },
     ],
     [
       'does not keep the answer',
-      { replace: 'if (idempotency) sendAlong(keepAnswer', by: 'if (!sql) sendAlong(keepAnswer' },
+      { replace: 'if (idempotency) lane.sendAlong(keepAnswer', by: 'if (!sql) lane.sendAlong(keepAnswer' },
       { again: ['internal', undefined], made: [1, 1, 0] },
     ],
   ] as const)('while it commits is found out in a build that %s (F-14)', async ([, how, seen]) => {

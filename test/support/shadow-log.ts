@@ -1,6 +1,6 @@
 /**
  * Watches every table of ours from below the service, and holds what was changed to what the journal says was: for each
- * revision the same entries, about the same users, roles and permissions, no more and no less (D-04).
+ * transaction the same entries, about the same users, roles and permissions, no more and no less (D-04).
  */
 import postgres from 'postgres';
 import { createTestDatabase, type TestDatabase } from './database.ts';
@@ -137,33 +137,26 @@ const installation = `
       end loop;
     end $body$`;
 
-/** Write by write, for a long test makes more changes than are held in memory. */
+/** Transaction by transaction, for a long test makes more changes than are held in memory. */
 async function compareAll(sql: postgres.Sql): Promise<Compared> {
   const found = { changes: 0, missing: [] as string[], extra: [] as string[] };
-  let written: Change[] = [];
+  let transaction: Change[] = [];
   function settle(): void {
-    const { missing, extra } = compareOne(written);
+    const { missing, extra } = compareOne(transaction);
     found.missing.push(...missing);
     found.extra.push(...extra);
-    found.changes += written.filter(({ table }) => !besides.includes(table)).length;
-    written = [];
+    found.changes += transaction.filter(({ table }) => !besides.includes(table)).length;
+    transaction = [];
   }
   const changes = sql<Change[]>`
     select txid::text, "table", op, before, after from shadow.changes order by txid, number`;
   for await (const some of changes.cursor(1_000))
     for (const change of some) {
-      if (begins(change, written.at(-1))) settle();
-      written.push(change);
+      if (transaction.length > 0 && transaction[0]?.txid !== change.txid) settle();
+      transaction.push(change);
     }
   settle();
   return found;
-}
-
-/** Writes that share a transaction end with their entries, each its own. */
-function begins({ txid, table }: Change, before: Change | undefined): boolean {
-  return (
-    before !== undefined && (txid !== before.txid || (before.table === 'journal' && table !== 'journal'))
-  );
 }
 
 function compareOne(changes: readonly Change[]): { missing: readonly string[]; extra: readonly string[] } {

@@ -1,7 +1,7 @@
 import { effectiveAccess } from '../../domain/decision/effective-access.ts';
 import { type AccessChange, changeBetween } from '../../domain/decision/impact.ts';
 import { compileAccess, type UserAccess } from '../../domain/decision/user-access.ts';
-import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
+import type { PermissionSlug, Scope } from '../../domain/ids.ts';
 import type { Facts } from '../../storage/read-models/facts.ts';
 
 /** What a change of one user's access does in a scope. */
@@ -11,18 +11,17 @@ export interface EffectiveChange extends AccessChange {
 }
 
 /**
- * What a change does, by the evaluator that decides: from what was read under the revision lock, so that nothing has to be
- * read again after it.
+ * What a change does in a scope, by the evaluator that decides: from what was read under the revision lock, so that nothing
+ * has to be read again after it.
  */
 export function effectiveChange(
-  { catalogue, users, now }: Facts,
-  user: UserId,
+  { catalogue, now }: Facts,
   scope: Scope,
-  change: (access: UserAccess) => UserAccess,
+  before: UserAccess,
+  after: UserAccess,
 ): EffectiveChange {
   const listOf = (access: UserAccess) =>
     effectiveAccess(compileAccess(catalogue, access, now), scope).permissions;
-  const present = users.get(user) ?? { active: false, grants: [], exceptions: [] };
-  const permissions = listOf(change(present));
-  return { permissions, ...changeBetween(listOf(present), permissions) };
+  const permissions = listOf(after);
+  return { permissions, ...changeBetween(listOf(before), permissions) };
 }

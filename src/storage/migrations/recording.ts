@@ -68,9 +68,8 @@ export async function openRecorder(sql: Sql, journalKey: string | undefined): Pr
  */
 async function beginEpoch(sql: Sql, journalKey: string, locked: LockedRevision): Promise<LockedRevision> {
   const begun = await insertEpoch(sql, locked.value);
-  const by = { actor: { kind: 'operator' }, requestId: null } as const;
-  await appendJournal(sql, journalKey, { ...locked, epoch: begun }, by, [
-    { kind: 'epoch_began', before: { epoch: locked.epoch }, after: { epoch: begun } },
-  ]).written;
+  const entry = { kind: 'epoch_began', before: { epoch: locked.epoch }, after: { epoch: begun } } as const;
+  const write = { actor: { kind: 'operator' }, requestId: null, entries: [entry] } as const;
+  await appendJournal(sql, journalKey, { ...locked, epoch: begun }, [write]);
   return lockRevision(sql);
 }

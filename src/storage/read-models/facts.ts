@@ -15,39 +15,49 @@ export interface Facts {
   readonly users: ReadonlyMap<UserId, UserAccess>;
 }
 
-/** The same, with whether the credential that was asked about may still be used. */
-export interface FactsOfCaller extends Facts {
-  readonly credentialStands: boolean;
+/** The same, with those of the credentials that were asked about that may still be used. */
+export interface FactsOfCallers extends Facts {
+  readonly standing: ReadonlySet<number>;
+}
+
+const noAccess: UserAccess = { active: false, grants: [], exceptions: [] };
+
+/** What a user has; nothing, if they do not exist. */
+export function accessOf({ users }: Pick<Facts, 'users'>, user: UserId): UserAccess {
+  return users.get(user) ?? noAccess;
 }
 
 interface Row extends Moment {
   readonly users: readonly PersonRow[];
-  readonly credentialStands: boolean;
+  readonly standing: readonly number[];
 }
 
 /**
  * Reads it in one statement, and the catalogue in another where it is not known: of one state if nothing can change between them.
- * The credential is named by its internal key, that of an identity below zero.
+ * Credentials are named by their internal keys, those of identities below zero.
  */
 export async function loadFacts(
   handle: ReadHandle,
   catalogueAt: CatalogueAt,
   users: readonly UserId[],
-  credentialPk = 0,
-): Promise<FactsOfCaller> {
+  credentialPks: readonly number[] = [],
+): Promise<FactsOfCallers> {
   const { sql } = handle;
+  const keys = credentialPks.filter((pk) => pk > 0).map(String);
+  const identities = credentialPks.filter((pk) => pk < 0).map((pk) => String(-pk));
   const [row] = await sql<[Row]>`
     select json_build_object('epoch', epoch, 'value', value) as revision, catalogue_value::float8 as "catalogueValue",
       floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now,
       (select coalesce(json_agg(${person(sql)}), '[]')
         from rolecall.users as people where id = any(${[...users]}::text[])) as users,
-      exists (select from rolecall.api_keys where pk = ${credentialPk}
-        and revoked_at is null and (expires_at is null or expires_at > clock_timestamp()))
-      or exists (select from rolecall.identities where pk = -${credentialPk}::bigint) as "credentialStands"
+      (select coalesce(json_agg(pk), '[]') from (
+        select pk from rolecall.api_keys where pk = any(${keys}::text[]::bigint[])
+          and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())
+        union all select -pk from rolecall.identities where pk = any(${identities}::text[]::bigint[])) as those) as standing
     from rolecall.revision`;
-  const { now, credentialStands } = row;
   return {
-    ...{ now, credentialStands },
+    now: row.now,
+    standing: new Set(row.standing),
     catalogue: await catalogueAt(handle, row),
     users: new Map(row.users.map(({ pk: _, id, ...access }) => [id, access])),
   };
