@@ -1,6 +1,16 @@
 import { defineConfig } from 'vitest/config';
 
-const database = { globalSetup: ['test/support/global-setup.ts'], testTimeout: 60_000, hookTimeout: 120_000 };
+// Compiled first: tests start the program, and break copies of it, which Node loads without vitest.
+const compiled = {
+  globalSetup: ['test/support/build.ts'],
+  server: { deps: { external: [/\/\.broken-builds\//] } },
+  testTimeout: 60_000,
+};
+const database = {
+  ...compiled,
+  globalSetup: [...compiled.globalSetup, 'test/support/global-setup.ts'],
+  hookTimeout: 120_000,
+};
 
 export default defineConfig({
   test: {
@@ -9,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['test/{architecture,config,domain,http/unit,cli/unit,observability}/**/*.test.ts'],
-          testTimeout: 60_000,
+          ...compiled,
         },
       },
       {
@@ -26,7 +36,6 @@ export default defineConfig({
           include: ['test/{cli,e2e}/**/*.test.ts'],
           exclude: ['test/cli/unit/**'],
           ...database,
-          globalSetup: [...database.globalSetup, 'test/support/build.ts'],
           testTimeout: 180_000,
         },
       },
