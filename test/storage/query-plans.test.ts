@@ -1,8 +1,9 @@
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../../src/domain/ids.ts';
-import type { Sql } from '../../src/storage/database.ts';
+import type { ReadHandle, Sql } from '../../src/storage/database.ts';
 import { keysEverNamed } from '../../src/storage/erasure.ts';
+import { findPlaces } from '../../src/storage/grant-batches.ts';
 import { loadExplanationRows } from '../../src/storage/read-models/explanation-rows.ts';
 import { catalogueRevisionAt, everGiven, usersAfter } from '../../src/storage/read-models/history.ts';
 import { candidatesFor, grantsAmong } from '../../src/storage/read-models/holders-rows.ts';
@@ -180,6 +181,15 @@ const queries: Readonly<Record<string, (sql: Sql) => Promise<unknown>>> = {
       after: [0, 0],
       limit,
     }),
+  'what stands where a series of grants goes': (on) =>
+    findPlaces(
+      { sql: on } as ReadHandle,
+      Array.from({ length: 32 }, (_, n) => ({
+        user: `person ${4_000 + n}` as UserId,
+        role: 'loader' as RoleKey,
+        scope: 'warehouse/77' as Scope,
+      })),
+    ),
 };
 
 /** Of the record, and of how it was: looked at as the service has them planned. */
