@@ -99,13 +99,24 @@ describe('an Idempotency-Key', () => {
     expect((await post('/roles', { id: 'bytes', active: true }, 'bytes')).status).toBe(400);
   });
 
-  test('belongs to one credential: another uses the same text for itself', async () => {
+  test('belongs to one credential: another uses the same text for itself (A-05)', async () => {
     const key = await service.keyFor('other-admin');
     await service.as().put('/users/other-admin/roles/admin').expect(201);
     const mine = await post('/users', { id: 'mine' }, 'shared');
     const theirs = await post('/users', { id: 'theirs' }, 'shared', key);
     expect([mine.status, theirs.status]).toEqual([201, 201]);
     expect((await post('/users', { id: 'mine' }, 'shared', key)).status).toBe(422);
+  });
+
+  test('with the very request of another is no way to what they were told (A-05)', async () => {
+    const key = await service.keyFor('eavesdropper');
+    const told = await post('/users', { id: 'private' }, 'overheard').expect(201);
+    const tried = await post('/users', { id: 'private' }, 'overheard', key);
+    expect(tried.body).toMatchObject({ status: 403, code: 'forbidden' });
+    await service.as().put('/users/eavesdropper/roles/admin').expect(201);
+    const allowed = await post('/users', { id: 'private' }, 'overheard', key);
+    expect(allowed.status).toBe(409);
+    expect(`${tried.text} ${allowed.text}`).not.toContain(told.body.revision);
   });
 
   test('sent twenty times at once has one effect and one answer', async () => {

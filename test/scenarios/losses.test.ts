@@ -37,6 +37,11 @@ const ways: Readonly<Record<string, (holder: Holder) => Promise<string>>> = {
     await done(holder.writer, 'DELETE', `/roles/${holder.role}`);
     return makeRole(holder.writer, holder.role);
   },
+  'the permission is retired': ({ writer }) => done(writer, 'DELETE', `/permissions/${slug}`),
+  'the permission is retired, and registered again': async ({ writer }) => {
+    await done(writer, 'DELETE', `/permissions/${slug}`);
+    return done(writer, 'POST', '/permissions', { permission });
+  },
   'they are deactivated': ({ writer, user }) => done(writer, 'PATCH', `/users/${user}`, { active: false }),
   'they are deleted': ({ writer, user }) => done(writer, 'DELETE', `/users/${user}`),
   'they are deleted, and another of their name is made': async ({ writer, user }) => {
@@ -66,7 +71,6 @@ const questions: Readonly<
 async function kept(build: Build): Promise<readonly string[]> {
   const started = await startReplicas(2, { build, variables: { ROLECALL_LEASE_MS: '60000' } });
   const [writer, asked] = started.replicas as readonly [Replica, Replica];
-  await done(writer, 'POST', '/permissions', { permission });
   const found: string[] = [];
   let number = 0;
   for (const [way, lose] of Object.entries({ ...ways, ...ofKeys }))
@@ -74,6 +78,7 @@ async function kept(build: Build): Promise<readonly string[]> {
       if (way in ofKeys && !how.includes('key')) continue;
       number += 1;
       const [user, role] = [`user-${number}`, `role-${number}`];
+      await done(writer, 'POST', '/permissions', { permission });
       await makeRole(writer, role);
       await done(writer, 'POST', '/users', { id: user });
       const given = await done(writer, 'PUT', `/users/${user}/roles/${role}`, {});
