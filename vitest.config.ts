@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 
 // Compiled first: tests start the program, and break copies of it, which Node loads without vitest.
@@ -14,6 +15,8 @@ const database = {
 
 export default defineConfig({
   test: {
+    // Half of a run is waiting, for COMMITs and for programs that start: on two cores one worker, the default, leaves one idle.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     projects: [
       {
         test: {

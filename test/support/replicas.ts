@@ -9,7 +9,7 @@ import { openRuntime, type Runtime } from '../../src/runtime.ts';
 import { operatorCall } from '../../src/services/call.ts';
 import type { Load } from './broken-build.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
-import { openTestRuntime, testJournalKey } from './runtime.ts';
+import { openTestRuntime, testJournalKey, testPool } from './runtime.ts';
 import { createWatchedDatabase } from './shadow-log.ts';
 
 /** What a build is made of, the sound one or a broken one. */
@@ -66,6 +66,7 @@ export async function startReplica(
     DATABASE_URL: url,
     ROLECALL_JOURNAL_KEY: testJournalKey,
     ROLECALL_POOL_SIZE: '3',
+    ...testPool,
     ROLECALL_REQUEST_TIMEOUT_MS: String(requestTimeoutMs),
     ...variables,
   });
