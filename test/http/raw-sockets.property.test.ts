@@ -31,7 +31,9 @@ const lines: string[] = [];
 const counts = { exchanges: 0, answers: 0, refused: 0, silent: 0 };
 
 beforeAll(async () => {
-  service = await startTestService({ onLog: (line) => void lines.push(line) });
+  // Many are sent at once, and none is to be refused because too many wait.
+  const variables = { ROLECALL_POOL_SIZE: '10' };
+  service = await startTestService({ variables, onLog: (line) => void lines.push(line) });
   await service.as().post('/users').send({ id: 'subject' });
   await service.app.listen({ host: '127.0.0.1', port: 0 });
   port = (service.app.server.address() as AddressInfo).port;

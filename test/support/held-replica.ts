@@ -13,7 +13,10 @@ export async function withHeldReplica<Result>(
     const { replicas, database, adminKey, close } = await startReplicas(1);
     const [writer] = replicas as readonly [Replica];
     await buildVault(writer, ['ann', 'bob']);
-    const asked = await startReplica(database.url, adminKey, { ...options, build: await buildOf(load) });
+    // A read that is held is overtaken by others, on connections of their own.
+    const variables = { ROLECALL_POOL_SIZE: '3', ...options.variables };
+    const build = await buildOf(load);
+    const asked = await startReplica(database.url, adminKey, { ...options, variables, build });
     try {
       return await work(writer, asked);
     } finally {
