@@ -32,7 +32,11 @@ export async function interleave(
   await limit(options.warmUpSeconds);
   const pairs: Pair[] = [];
   for (let round = 1; round <= options.rounds; round += 1) {
-    const pair = { subject: await subject(options.seconds), limit: await limit(options.seconds) };
+    // Whoever comes second finds caches and disk as the other left them: they take turns at that too.
+    const isFirst = round % 2 === 1;
+    const early = await (isFirst ? subject : limit)(options.seconds);
+    const late = await (isFirst ? limit : subject)(options.seconds);
+    const pair = isFirst ? { subject: early, limit: late } : { subject: late, limit: early };
     say(`${name}: round ${round}: ${describeRun(pair.subject)} | ${describeRun(pair.limit)}`);
     pairs.push(pair);
   }

@@ -88,15 +88,15 @@ export async function changeGrants(
   const guarding = new Set(
     calls.flatMap(({ caller }) => (caller.kind === 'user' ? usersBehind(caller) : [])),
   );
-  let verdicts = new Map<Call, Map<string, RolecallError | null>>();
+  let verdicts = new Map<Call['caller'], Map<string, RolecallError | null>>();
 
-  /** Judged once for all changes of a caller that are about the same role, scope and time. */
+  /** Judged once for all changes by a credential that are about the same role, scope and time. */
   function refusalOf({ call, change }: AskedChange, { grant }: BatchPlace): RolecallError | null {
     const windows = [grant, change.terms].filter((terms) => terms !== null);
     const times = windows.map(({ startsAt, expiresAt }) => [startsAt, expiresAt]);
     const key = JSON.stringify([change.role, change.scope, times]);
-    const known = verdicts.get(call) ?? new Map<string, RolecallError | null>();
-    verdicts.set(call, known);
+    const known = verdicts.get(call.caller) ?? new Map<string, RolecallError | null>();
+    verdicts.set(call.caller, known);
     const told = known.get(key);
     if (told !== undefined) return told;
     const reach = windows.map((window) => ({ role: change.role, scope: change.scope, window }));
