@@ -12,9 +12,10 @@ import {
 } from '../storage/exceptions.ts';
 import { accessOf } from '../storage/read-models/facts.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
+import { requireAdministrator } from './administrator-floor.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
 import { type EffectiveChange, effectiveChange } from './decisions/effective-change.ts';
-import { readPower, requireAdministrator, requirePower } from './guard.ts';
+import { readPower, requirePower } from './guard.ts';
 import { requirePermission, requireUser } from './lookups.ts';
 
 export type { ExceptionRow, ExceptionTerms };

@@ -1,7 +1,7 @@
 import { setImmediate as breathe } from 'node:timers/promises';
 import type { UserAccess } from '../domain/decision/user-access.ts';
 import { RolecallError } from '../domain/errors.ts';
-import { endOf, exchanged, sameTerms, startOf, type Terms } from '../domain/grants.ts';
+import { exchanged, sameTerms, type Terms } from '../domain/grants.ts';
 import type { Instant, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { administratorRole, builtinSlugs } from '../domain/matrix/builtin.ts';
 import { usersBehind } from '../domain/principals.ts';
@@ -17,9 +17,10 @@ import {
 import { type GrantPlace, grantsOfUser } from '../storage/grants.ts';
 import { accessOf, type Facts } from '../storage/read-models/facts.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
+import { AdministratorFloor, noAdministrator } from './administrator-floor.ts';
 import { type Call, granterOf } from './call.ts';
 import { recordGrant, recordRemoval } from './grant-record.ts';
-import { noAdministrator, readPower, requirePower } from './guard.ts';
+import { readPower, requirePower } from './guard.ts';
 import { requireRole, unknownUser } from './lookups.ts';
 
 /** One grant to give, or with null to take back, at exactly this place. */
@@ -47,7 +48,7 @@ export interface MadeChange {
 }
 
 /** A place whose user and role exist. */
-export type KnownPlace = BatchPlace & Pick<GrantPlace, 'userPk' | 'rolePk'>;
+type KnownPlace = BatchPlace & Pick<GrantPlace, 'userPk' | 'rolePk'>;
 
 /** How many changes are made. */
 export interface Manner {
@@ -84,7 +85,7 @@ export async function changeGrants(
   ]);
   const users = new Map(facts.users);
   const power = { ...facts, users };
-  const floor = new Floor(seated, facts);
+  const floor = new AdministratorFloor(seated, facts);
   const guarding = new Set(
     calls.flatMap(({ caller }) => (caller.kind === 'user' ? usersBehind(caller) : [])),
   );
@@ -118,7 +119,7 @@ export async function changeGrants(
     const before = accessOf(power, user);
     if (grant === null ? terms === null : terms !== null && sameTerms(grant, terms))
       return { outcome: 'unchanged', ...found, access: followsUsers ? { before, after: before } : null };
-    const undo = floor.note(change, place);
+    const undo = floor.note(change, grant);
     if (floor.isBroken && role === administratorRole && call.caller.kind === 'user' && !floorAtEnd) {
       undo();
       return noAdministrator();
@@ -198,50 +199,6 @@ export async function giveForGood(
   const manner = { floorAtEnd: false, followsUsers: false };
   for (const one of await changeGrants([{ call, handle, change }], manner))
     if (one instanceof RolecallError) throw one;
-}
-
-/** Who remains administrator, as changes of grants are made. */
-class Floor {
-  readonly #seated: Set<UserId>;
-  readonly #facts: Facts;
-  #touched = false;
-
-  constructor(seated: readonly UserId[], facts: Facts) {
-    this.#seated = new Set(seated);
-    this.#facts = facts;
-  }
-
-  /** Whether a grant of the role that stood was altered and nobody is left. */
-  get isBroken(): boolean {
-    return this.#touched && this.#seated.size === 0;
-  }
-
-  /** Notes a change; what it returns forgets it again. */
-  note({ user, role, scope, terms }: GrantChange, { grant }: BatchPlace): () => void {
-    if (role !== administratorRole) return () => {};
-    const [wasTouched, wasSeated] = [this.#touched, this.#seated.has(user)];
-    this.#touched ||= grant !== null;
-    if (scope === everywhere) this.#seat(user, terms !== null && this.#isSeat(user, terms));
-    return () => {
-      this.#touched = wasTouched;
-      this.#seat(user, wasSeated);
-    };
-  }
-
-  #seat(user: UserId, sits: boolean): void {
-    if (sits) this.#seated.add(user);
-    else this.#seated.delete(user);
-  }
-
-  #isSeat(user: UserId, terms: Terms): boolean {
-    const { now } = this.#facts;
-    const { active, exceptions } = accessOf(this.#facts, user);
-    const isDenied = exceptions.some(
-      ({ effect, permission, ...window }) =>
-        effect === 'deny' && builtinSlugs.includes(permission) && endOf(window) > now,
-    );
-    return active && !isDenied && terms.expiresAt === null && startOf(terms) <= now;
-  }
 }
 
 function nobodyOrNothing({ role }: GrantChange, { userPk, rolePk }: BatchPlace): RolecallError | null {

@@ -5,12 +5,11 @@ import type { CompiledAccess } from '../domain/decision/user-access.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { Window } from '../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
-import { administratorRole, type BuiltinPermission, builtinSlugs } from '../domain/matrix/builtin.ts';
+import type { BuiltinPermission } from '../domain/matrix/builtin.ts';
 import { denialsOf, type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
 import { isLimited, isSelf, type Principal, usersBehind } from '../domain/principals.ts';
 import { covers, everywhere } from '../domain/scopes.ts';
 import { commonSight, type Sight, seesNothing } from '../domain/sight.ts';
-import { administratorRemains } from '../storage/administrators.ts';
 import { accessOf, type Facts, type FactsOfCallers, loadFacts } from '../storage/read-models/facts.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import type { Call } from './call.ts';
@@ -191,19 +190,6 @@ function lacks(permission: BuiltinPermission, scope: Scope): RolecallError {
 
 function slugFor(permission: BuiltinPermission): PermissionSlug {
   return permission as string as PermissionSlug;
-}
-
-/** Throws `last_administrator` if the write, as it stands in its transaction, leaves nobody to repair anything. */
-export async function requireAdministrator(handle: WriteHandle, call: Call): Promise<void> {
-  if (call.caller.kind === 'operator') return;
-  if (!(await administratorRemains(handle, administratorRole, builtinSlugs))) throw noAdministrator();
-}
-
-export function noAdministrator(): RolecallError {
-  return new RolecallError(
-    'last_administrator',
-    'somebody active must keep the role admin everywhere, without an end and without a denied rolecall permission',
-  );
 }
 
 function giftsIn(facts: Facts, item: Reach): readonly Gift[] {

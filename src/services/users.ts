@@ -19,12 +19,13 @@ import {
   type UserRow,
   updateUser,
 } from '../storage/users.ts';
+import { requireAdministrator } from './administrator-floor.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
 import type { Claims } from './claims.ts';
 import { giveDefaultRole } from './default-role.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
 import { recordRemoval } from './grant-record.ts';
-import { guardChange, type Reach, requireAdministrator } from './guard.ts';
+import { guardChange, type Reach } from './guard.ts';
 import { requireUser, unknownUser } from './lookups.ts';
 
 export type { Identity };

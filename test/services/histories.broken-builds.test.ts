@@ -220,7 +220,7 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     by: '',
   },
   'the last administrator may go': {
-    file: 'services/guard.ts',
+    file: 'services/administrator-floor.ts',
     replace:
       'if (!(await administratorRemains(handle, administratorRole, builtinSlugs))) throw noAdministrator();',
     by: 'return;',
