@@ -6,10 +6,13 @@ export interface Options {
   readonly quick: boolean;
   /** Names of cases, or their beginnings; empty for all. */
   readonly only: readonly string[];
+  /** How often two contenders take turns: many short ones, since a machine is not the same for long. */
   readonly rounds: number;
-  /** Length of one run, and of the warm-up before the first. */
+  /** Length of one turn, and of the warm-up before the first. */
   readonly seconds: number;
   readonly warmUpSeconds: number;
+  /** How often something is begun anew that has no contender, such as a start. */
+  readonly repeats: number;
 }
 
 /** Reads the words after `npm run bench --`. Throws on words that mean nothing. */
@@ -23,6 +26,6 @@ export function readOptions(words: readonly string[]): Options {
     },
   });
   const { json, quick, only } = values;
-  const lengths = quick ? { seconds: 1, warmUpSeconds: 1 } : { seconds: 4, warmUpSeconds: 4 };
-  return { json, quick, only: only.flatMap((names) => names.split(',')), rounds: 5, ...lengths };
+  const lengths = quick ? { rounds: 5, warmUpSeconds: 1 } : { rounds: 20, warmUpSeconds: 4 };
+  return { json, quick, only: only.flatMap((names) => names.split(',')), seconds: 1, repeats: 5, ...lengths };
 }

@@ -17,7 +17,7 @@ export const matrixCases: readonly Case[] = [
       const body = JSON.stringify({ files: filesThatTake(size), accept: 'matrix' });
       const seconds: number[] = [];
       const busyMs: number[] = [];
-      for (let round = 0; round <= stage.options.rounds; round += 1) {
+      for (let round = 0; round <= stage.options.repeats; round += 1) {
         const startedAt = performance.now();
         const cpuBefore = service.cpuMs() ?? Number.NaN;
         for (let plan = 0; plan < plansPerRound; plan += 1) await planOnce();

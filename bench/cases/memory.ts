@@ -22,7 +22,7 @@ export const memoryCases: readonly Case[] = [
         return request('POST', '/authorize/batch', world.askingKey, { checks });
       });
       const [atStart, cached]: [number[], number[]] = [[], []];
-      for (let round = 1; round <= stage.options.rounds; round += 1) {
+      for (let round = 1; round <= stage.options.repeats; round += 1) {
         const service = await stage.serve(world);
         await requireRightAnswers(service.url, world, hotQuestions(world.size));
         atStart.push(service.residentMb());
@@ -33,7 +33,11 @@ export const memoryCases: readonly Case[] = [
           repeat: false,
         });
         const requests = hotRequests(world, 'latest');
-        await load(stage.generator, service, { connections: 64, seconds: stage.options.seconds, requests });
+        await load(stage.generator, service, {
+          connections: 64,
+          seconds: stage.options.warmUpSeconds,
+          requests,
+        });
         cached.push(service.residentMb());
         await service.stop();
         stage.say(`memory: round ${round}: ${Math.round(cached.at(-1) ?? 0)} MB`);

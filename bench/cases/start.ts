@@ -11,7 +11,7 @@ export const startCases: readonly Case[] = [
     async measure(stage) {
       const world = await stage.world();
       const seconds: number[] = [];
-      for (let round = 1; round <= stage.options.rounds; round += 1) {
+      for (let round = 1; round <= stage.options.repeats; round += 1) {
         const startedAt = performance.now();
         const service = await stage.serve(world);
         while ((await fetch(`${service.url}/readyz`)).status !== 200) await sleep(2);

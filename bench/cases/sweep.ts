@@ -32,8 +32,8 @@ export const sweepCases: readonly Case[] = sizes.map((size) => {
       const pairs = await interleave(
         stage,
         name,
-        (seconds) => load(stage.generator, service, { ...run, seconds: Math.min(seconds, 2) }),
-        (seconds) => load(stage.generator, limit, { ...run, seconds: Math.min(seconds, 2) }),
+        (seconds) => load(stage.generator, service, { ...run, seconds }),
+        (seconds) => load(stage.generator, limit, { ...run, seconds }),
       );
       const resident = `, ${Math.round(service.residentMb())} MB resident`;
       await Promise.all([service.stop(), limit.stop()]);
