@@ -16,6 +16,8 @@ export interface Server extends Measured {
   readonly url: string;
   /** Resident memory in megabytes. */
   residentMb(): number;
+  /** Sends a signal, and resolves when the process has printed `answer`. */
+  tell(signal: NodeJS.Signals, answer: string): Promise<void>;
 }
 
 /** One that is asked by messages and answers each with one. */
@@ -49,12 +51,25 @@ export async function startServer(
   child.stdout.setEncoding('utf8').on('data', remember);
   child.stderr.setEncoding('utf8').on('data', remember);
   const ended = once(child, 'exit');
-  for (;;) {
-    const url = /listening on ([^"\s]+)/.exec(printed)?.[1];
-    if (url !== undefined) return { url, residentMb: () => residentMbOf(child), ...measured(child) };
-    if (hasEnded(child)) throw new Error(`${program[0]} did not start:\n${printed}`);
-    await Promise.race([once(child.stdout, 'data'), ended]);
-  }
+  const prints = async (text: RegExp): Promise<string> => {
+    for (;;) {
+      const found = text.exec(printed)?.[1];
+      if (found !== undefined) return found;
+      if (hasEnded(child)) throw new Error(`${program[0]} ended:\n${printed}`);
+      await Promise.race([once(child.stdout, 'data'), ended]);
+    }
+  };
+  const url = await prints(/listening on ([^"\s]+)/);
+  return {
+    url,
+    residentMb: () => residentMbOf(child),
+    async tell(signal, answer) {
+      printed = '';
+      child.kill(signal);
+      await prints(new RegExp(`(${answer})`));
+    },
+    ...measured(child),
+  };
 }
 
 /** Forks a program of the bench that answers messages, on the measured core or, without `cores`, on this process's. */

@@ -5,23 +5,30 @@ import { projectRoot } from './host.ts';
 
 const guard = 'dist/services/guard.js';
 
-/** What is taken out of the guard: that it judges, and that it reads what only it needs. */
+/** What the guard does while it is lifted: it judges nothing, and reads nothing that only it needs. */
 const judging = 'export function requirePower(facts, { caller }, permission, scope, reach) {';
-const emptied: readonly (readonly [text: string, instead: string])[] = [
-  [judging, `${judging} return;`],
-  ['const guarded = calls.flatMap(', 'const guarded = [].flatMap('],
+const lifted: readonly (readonly [text: string, instead: string])[] = [
+  [judging, `${judging} if (isLifted) return;`],
+  ['const guarded = calls.flatMap(', 'const guarded = (isLifted ? [] : calls).flatMap('],
 ];
+const lifting = `
+let isLifted = false;
+process.on('SIGUSR2', () => {
+  isLifted = !isLifted;
+  console.log(isLifted ? 'guard lifted' : 'guard stands');
+});
+`;
 
-/** The program of the service without its guard, to be measured beside the one with it. */
-export interface Unguarded {
+/** The program of the service with a guard that SIGUSR2 lifts, and the next one puts back. */
+export interface Liftable {
   readonly program: string;
   remove(): Promise<void>;
 }
 
-/** Copies what was built, and empties the guard of the copy. Throws where the guard is not as it is known here. */
-export async function makeUnguarded(): Promise<Unguarded> {
+/** Copies what was built, and makes the guard of the copy one that can be lifted. Throws where it is not as it is known here. */
+export async function makeLiftable(): Promise<Liftable> {
   const root = fileURLToPath(projectRoot);
-  const build = await mkdtemp(join(root, '.bench', 'unguarded-'));
+  const build = await mkdtemp(join(root, '.bench', 'liftable-'));
   const remove = () => rm(build, { recursive: true, force: true });
   try {
     for (const folder of ['bin', 'dist'])
@@ -29,12 +36,12 @@ export async function makeUnguarded(): Promise<Unguarded> {
     for (const beside of ['drizzle', 'matrix', 'package.json', 'openapi.json'])
       await symlink(join(root, beside), join(build, beside));
     let text = await readFile(join(build, guard), 'utf8');
-    for (const [known, instead] of emptied) {
+    for (const [known, instead] of lifted) {
       if (text.split(known).length !== 2)
-        throw new Error(`bench/unguarded.ts does not know ${guard} any more: ${known}`);
+        throw new Error(`bench/liftable.ts does not know ${guard} any more: ${known}`);
       text = text.replace(known, () => instead);
     }
-    await writeFile(join(build, guard), text);
+    await writeFile(join(build, guard), text + lifting);
     return { program: join(build, 'bin/rolecall.js'), remove };
   } catch (error) {
     await remove();
