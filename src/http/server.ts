@@ -1,3 +1,4 @@
+import { createServer } from 'node:http';
 import fastify, { type FastifyInstance } from 'fastify';
 import { createSerializerCompiler } from 'fastify-zod-openapi';
 import type { Logger } from '../observability/logger.ts';
@@ -27,6 +28,7 @@ import type { Settings } from '../services/settings.ts';
 import type { Users } from '../services/users.ts';
 import { answerBrokenRequest } from './broken-requests.ts';
 import { inputValidator } from './input-validator.ts';
+import { oneAtATime } from './one-at-a-time.ts';
 import { addAccessLog } from './plugins/access-log.ts';
 import { addAuthorization } from './plugins/authorization.ts';
 import { addCors } from './plugins/cors.ts';
@@ -98,6 +100,14 @@ export interface ServerOptions {
   readonly logger: Logger;
 }
 
+const transport = {
+  requestTimeout: 30_000,
+  keepAliveTimeout: 72_000,
+  // A header that may come once and came twice is joined, and so refused, instead of its first being taken; the hook
+  // that asks for the host answers as everything else does.
+  joinDuplicateHeaders: true,
+  requireHostHeader: false,
+};
 const largestBody = 1_048_576;
 /** The longest id, 255 code points of 4 bytes, percent-encoded. */
 const longestParameter = 255 * 4 * 3;
@@ -114,10 +124,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
     requestIdHeader: false,
     bodyLimit: largestBody,
     exposeHeadRoutes: false,
-    requestTimeout: 30_000,
-    // A header that may come once and came twice is joined, and so refused, instead of its first being taken; the hook
-    // that asks for the host answers as everything else does.
-    http: { joinDuplicateHeaders: true, requireHostHeader: false },
+    serverFactory: (handle) => createServer(transport, oneAtATime(handle)),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: longestParameter, querystringParser: parseQueryString },

@@ -3,9 +3,8 @@ import { Rates } from '../domain/rates.ts';
 import type { Sample } from '../observability/metrics.ts';
 import { type Deadline, millisecondsUntil } from '../storage/deadline.ts';
 
-/** What requests come over, of which one can be answered at a time: a socket. */
+/** What requests come over, one of them at a time: a socket. */
 export interface Connection {
-  pause(): unknown;
   destroy(): unknown;
 }
 
@@ -25,11 +24,6 @@ export interface Refused {
 export interface Doorstep {
   /** Tells now, or later but before the deadline. Hangs up where too many wait. */
   turnAway(refused: Refused): void;
-  /**
-   * Whether somebody on this connection was not told yet, and asks on. Nothing more is read of them, and instead of being
-   * told they are hung up on.
-   */
-  asksOn(connection: Connection): boolean;
   /** Nobody is there any more to be told. */
   forget(refused: Refused): void;
   /** Lets all go who wait. */
@@ -50,8 +44,7 @@ const mostWaiting = 10_000;
 
 interface Kept {
   readonly timer: NodeJS.Timeout;
-  tell: Refused['tell'];
-  isImpatient: boolean;
+  readonly tell: Refused['tell'];
 }
 
 export function openDoorstep(now = () => performance.now()): Doorstep {
@@ -69,7 +62,7 @@ export function openDoorstep(now = () => performance.now()): Doorstep {
   function keep({ connection, deadline, tell }: Refused): void {
     const wait = shortestMs + Math.random() * (longestMs - shortestMs);
     const timer = setTimeout(() => letGo(connection), Math.min(wait, millisecondsUntil(deadline)));
-    waiting.set(connection, { timer, tell, isImpatient: false });
+    waiting.set(connection, { timer, tell });
   }
 
   function take(connection: Connection): Kept | undefined {
@@ -79,40 +72,25 @@ export function openDoorstep(now = () => performance.now()): Doorstep {
     return kept;
   }
 
-  function hangUp(connection: Connection): void {
-    told.never += 1;
-    connection.destroy();
-  }
-
   function letGo(connection: Connection): void {
     const kept = take(connection);
-    if (kept?.isImpatient) hangUp(connection);
-    else if (kept) {
-      told.later += 1;
-      kept.tell();
-    }
-  }
-
-  function asksOn(connection: Connection): boolean {
-    const kept = waiting.get(connection);
-    if (!kept) return false;
-    kept.isImpatient = true;
-    // What came in one piece with this is handed over first, and each part of it lets the reading go on.
-    setImmediate(() => connection.pause());
-    return true;
+    if (!kept) return;
+    told.later += 1;
+    kept.tell();
   }
 
   return {
     turnAway(refused) {
       const { connection, ip, tell } = refused;
-      if (asksOn(connection)) return;
       if (mayTellAtOnce(ip)) {
         told.atOnce += 1;
         tell();
       } else if (waiting.size < mostWaiting) keep(refused);
-      else hangUp(connection);
+      else {
+        told.never += 1;
+        connection.destroy();
+      }
     },
-    asksOn: (connection) => waiting.size > 0 && asksOn(connection),
     forget({ connection, tell }) {
       if (waiting.get(connection)?.tell === tell) take(connection);
     },

@@ -21,11 +21,8 @@ export interface Stay {
 
 /** Keeps what this process does at once within bounds, and what one credential takes of it. */
 export interface Limits {
-  /**
-   * For a request that has just come, before anything is done for it. Throws `unavailable` if there are too many, and
-   * `rate_limited` if there are too many on its connection, `queued` besides the one whose turn it is.
-   */
-  enter(queued: number): Stay;
+  /** For a request that has just come, before anything is done for it. Throws `unavailable` if there are too many. */
+  enter(): Stay;
   readonly inFlight: number;
   /** Requests that were turned away, by what they met. */
   counts(): readonly Sample[];
@@ -33,15 +30,13 @@ export interface Limits {
 
 /** Of all requests in flight: whoever takes this much leaves as much to everybody else. */
 const shareOfOne = 0.5;
-/** Of those that came over one connection without waiting for each other: they are all understood at once. */
-const mostQueued = 32;
 
 export function openLimits(options: LimitOptions, now = () => performance.now()): Limits {
   const { mostInFlight, requestsPerSecond } = options;
   const mostOfOne = Math.ceil(mostInFlight * shareOfOne);
   const rates = requestsPerSecond === undefined ? undefined : new Rates(requestsPerSecond);
   const ofCredential = new Map<number, number>();
-  const turnedAway = { overload: 0, connection: 0, share: 0, rate: 0 };
+  const turnedAway = { overload: 0, share: 0, rate: 0 };
   let inFlight = 0;
 
   function spendRate(credential: number): void {
@@ -82,11 +77,7 @@ export function openLimits(options: LimitOptions, now = () => performance.now())
   }
 
   return {
-    enter(queued) {
-      if (queued >= mostQueued) {
-        turnedAway.connection += 1;
-        throw tooMany('too many requests came over this connection without waiting for answers', 1_000);
-      }
+    enter() {
       if (inFlight >= mostInFlight) {
         turnedAway.overload += 1;
         throw unavailable('too many requests are under way');

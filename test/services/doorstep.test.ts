@@ -19,12 +19,7 @@ function watched() {
     options: Partial<Pick<Refused, 'ip' | 'connection'>> & { within?: number } = {},
   ) => {
     const { ip = '10.0.0.1', within = 20_000 } = options;
-    const {
-      connection = {
-        pause: () => seen.push(`${name} paused`),
-        destroy: () => seen.push(`${name} hung up`),
-      },
-    } = options;
+    const { connection = { destroy: () => seen.push(`${name} hung up`) } } = options;
     const refused = {
       connection,
       ip,
@@ -89,25 +84,6 @@ test('is told by the deadline of the request, if that is earlier', async () => {
   refuse('hurried', { within: 100 });
   await vi.advanceTimersByTimeAsync(100);
   expect(take()).toEqual(['hurried told']);
-});
-
-test('who asks on over the same connection is read no further, and hung up on instead of told', async () => {
-  const { doorstep, refuse, take } = crowded();
-  const { connection } = refuse('first');
-  const { connection: patient } = refuse('other');
-  refuse('second', { connection });
-  expect(take()).toEqual([]);
-  await vi.advanceTimersByTimeAsync(1);
-  expect(take()).toEqual(['first paused']);
-  expect(doorstep.asksOn(connection)).toBe(true);
-  await vi.advanceTimersByTimeAsync(1_000);
-  expect(take().toSorted()).toEqual(['first hung up', 'first paused', 'other told']);
-  expect(doorstep.counts()).toEqual([
-    [{ when: 'atOnce' }, atOnce],
-    [{ when: 'later' }, 1],
-    [{ when: 'never' }, 1],
-  ]);
-  expect([connection, patient].map(doorstep.asksOn)).toEqual([false, false]);
 });
 
 test('who went away is told nothing, and takes nobody with them', async () => {

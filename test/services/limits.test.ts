@@ -5,21 +5,20 @@ import { openLimits, type Stay } from '../../src/services/limits.ts';
 import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
 
 type Command =
-  | { readonly does: 'enter'; readonly queued: number }
+  | { readonly does: 'enter' }
   | { readonly does: 'admit'; readonly place: number; readonly credential: number }
   | { readonly does: 'leave'; readonly place: number }
   | { readonly does: 'pass'; readonly milliseconds: number };
 
 const options = { requestsPerSecond: 2, mostInFlight: 6 };
 const mostOfOne = 3;
-const mostQueued = 32;
 
 const place = fc.nat({ max: 9 });
 const commands: fc.Arbitrary<Command[]> = fc.array(
   fc.oneof(
     {
       weight: 4,
-      arbitrary: fc.record({ does: fc.constant('enter'), queued: fc.constantFrom(0, 0, 0, 31, 32) }),
+      arbitrary: fc.record({ does: fc.constant('enter') }),
     },
     {
       weight: 4,
@@ -72,8 +71,8 @@ function firstFinding(history: readonly Command[], open: typeof openLimits): str
     }
     if (command.does === 'enter') {
       const isFull = here() >= options.mostInFlight;
-      const expected = command.queued >= mostQueued ? 'rate_limited' : isFull ? 'unavailable' : 'done';
-      return [expected, outcome(() => came.push({ stay: limits.enter(command.queued), isHere: true }))];
+      const expected = isFull ? 'unavailable' : 'done';
+      return [expected, outcome(() => came.push({ stay: limits.enter(), isHere: true }))];
     }
     const one = came.at(-1 - command.place);
     if (!one) return ['done', 'done'];
@@ -116,11 +115,6 @@ const file = 'services/limits.ts';
 
 const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   'any number is under way': { file, replace: 'if (inFlight >= mostInFlight)', by: 'if (inFlight < 0)' },
-  'any number comes over one connection': {
-    file,
-    replace: 'if (queued >= mostQueued)',
-    by: 'if (queued < 0)',
-  },
   'one credential takes all places': {
     file,
     replace: 'if (others >= mostOfOne)',

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { RolecallError } from '../../domain/errors.ts';
 import type { Doorstep } from '../../services/doorstep.ts';
-import { atEndOf } from '../answer-end.ts';
 import { stateOf } from '../call.ts';
 
 /**
@@ -17,7 +16,7 @@ export function addDoorstep(app: FastifyInstance, { doorstep }: { doorstep: Door
     // Its client is gone, or was hung up on.
     if (connection.destroyed) return;
     const refused = { connection, ip: request.ip, deadline, tell: done };
-    atEndOf(request, reply, () => doorstep.forget(refused));
+    reply.raw.on('close', () => doorstep.forget(refused));
     doorstep.turnAway(refused);
   });
 

@@ -1,0 +1,166 @@
+import { once } from 'node:events';
+import { createServer, type RequestListener, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, type Socket } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { oneAtATime } from '../../src/http/one-at-a-time.ts';
+import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
+
+/** One connection to a server that answers when the test says so. */
+interface Conversation {
+  readonly socket: Socket;
+  /** What was handed over, in that order, and its answer. */
+  readonly handed: { readonly path: string; readonly answer: ServerResponse }[];
+  /** The bodies of the answers so far. */
+  answers(): readonly string[];
+  isClosed(): boolean;
+}
+
+const ends: (() => unknown)[] = [];
+afterEach(() => {
+  for (const end of ends.splice(0)) end();
+});
+
+async function converse(text: string, wrap = oneAtATime): Promise<Conversation> {
+  const handed: Conversation['handed'] = [];
+  const handle: RequestListener = (request, answer) => {
+    request.resume();
+    handed.push({ path: request.url ?? '', answer });
+  };
+  const server = createServer(wrap(handle)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port });
+  ends.push(
+    () => socket.destroy(),
+    () => server.close(),
+    () => server.closeAllConnections(),
+  );
+  let read = '';
+  let isClosed = false;
+  socket.setEncoding('latin1').on('data', (piece) => {
+    read += piece;
+  });
+  socket
+    .on('error', () => {})
+    .on('close', () => {
+      isClosed = true;
+    });
+  socket.write(text);
+  const answers = () => [...read.matchAll(/\r\n\r\n(\/\d+)/g)].map(([, path]) => path as string);
+  return { socket, handed, answers, isClosed: () => isClosed };
+}
+
+const requests = (count: number, first = 0) =>
+  Array.from({ length: count }, (_, n) => `GET /${first + n} HTTP/1.1\r\nhost: x\r\n\r\n`).join('');
+const paths = (count: number) => Array.from({ length: count }, (_, n) => `/${n}`);
+
+/** Answers one request after the other, and looks each time that no other was handed over before. */
+async function answerAll({ handed }: Conversation, from: number, to: number): Promise<void> {
+  for (let place = from; place < to; place += 1) {
+    await expect.poll(() => handed.length, { interval: 5 }).toBe(place + 1);
+    const { path, answer } = handed[place] as Conversation['handed'][number];
+    answer.end(path);
+  }
+}
+
+/** Fails unless 33 in one piece are handed over in turn, and 33 more after them. */
+async function answersInTurn(wrap = oneAtATime): Promise<void> {
+  const conversation = await converse(requests(33), wrap);
+  await answerAll(conversation, 0, 33);
+  await expect.poll(() => conversation.answers()).toEqual(paths(33));
+  conversation.socket.write(requests(33, 33));
+  await answerAll(conversation, 33, 66);
+  await expect.poll(() => conversation.answers()).toEqual(paths(66));
+}
+
+/** Fails unless of more than are kept one is answered. */
+async function stopsReading(wrap = oneAtATime): Promise<void> {
+  const conversation = await converse(requests(34), wrap);
+  const { handed, socket, answers, isClosed } = conversation;
+  await expect.poll(() => handed.length).toBe(1);
+  await new Promise((resolve) => socket.write(requests(1, 34), resolve));
+  handed[0]?.answer.end('/0');
+  await expect.poll(answers).toEqual(['/0']);
+  expect(isClosed()).toBe(false);
+  await expect.poll(isClosed, { timeout: 5_000 }).toBe(true);
+  expect(answers()).toEqual(['/0']);
+  expect(handed.map(({ path }) => path)).toEqual(['/0']);
+}
+
+test('requests of one connection are handed over one after the other, each when the one before was answered', () =>
+  answersInTurn());
+
+test('of more than 33 in one piece the first is answered, and the connection closed within a second (A-24)', () =>
+  stopsReading());
+
+test('bodies come whole to those that waited', async () => {
+  const bodies: string[] = [];
+  const server = createServer(
+    oneAtATime(async (request, answer) => {
+      let body = '';
+      for await (const piece of request.setEncoding('utf8')) body += piece;
+      bodies.push(body);
+      setTimeout(() => answer.end('x'), 5);
+    }),
+  ).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port });
+  ends.push(
+    () => socket.destroy(),
+    () => server.close(),
+    () => server.closeAllConnections(),
+  );
+  const sent = [20, 100_000, 3, 50_000].map((length, n) => String(n).repeat(length));
+  socket.write(
+    sent
+      .map((body) => `POST / HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n${body}`)
+      .join(''),
+  );
+  await expect.poll(() => bodies.length).toBe(sent.length);
+  expect(bodies).toEqual(sent);
+});
+
+test('nothing that waited is handed over when its client has hung up, or its server', async () => {
+  const gone = await converse(requests(5));
+  await expect.poll(() => gone.handed.length).toBe(1);
+  const closed = once(gone.handed[0]?.answer as ServerResponse, 'close');
+  gone.socket.destroy();
+  await closed;
+  const dismissed = await converse(requests(5));
+  await expect.poll(() => dismissed.handed.length).toBe(1);
+  dismissed.handed[0]?.answer.setHeader('connection', 'close').end('/0');
+  await expect.poll(dismissed.isClosed).toBe(true);
+  expect([gone, dismissed].map(({ handed }) => handed.length)).toEqual([1, 1]);
+  expect(dismissed.answers()).toEqual(['/0']);
+});
+
+const file = 'http/one-at-a-time.ts';
+
+const breakages: Readonly<Record<string, readonly [Breakage, (wrap: typeof oneAtATime) => Promise<void>]>> = {
+  'all are handed over at once': [
+    { file, replace: 'if (answer.socket === socket)', by: 'if (answer)' },
+    answersInTurn,
+  ],
+  'who has waited is counted for good': [
+    { file, replace: 'waiting.set(socket, present - 1);', by: '' },
+    answersInTurn,
+  ],
+  'any number waits': [
+    { file, replace: 'const mostWaiting = 32;', by: 'const mostWaiting = 64;' },
+    stopsReading,
+  ],
+  'who sent too many comes back at once': [
+    { file, replace: 'setTimeout(() => socket.destroy(),', by: 'socket.destroy(); setTimeout(() => {},' },
+    stopsReading,
+  ],
+  'who sent too many is answered on': [
+    { file, replace: 'setTimeout(() => socket.destroy(),', by: 'setTimeout(() => handle(request, answer),' },
+    stopsReading,
+  ],
+};
+
+test.each(Object.entries(breakages))('a build is found out in which %s', async (_what, [breakage, tried]) => {
+  await withBrokenBuild([breakage], async (load) => {
+    const { oneAtATime: broken } = await load<{ oneAtATime: typeof oneAtATime }>(file);
+    await expect(tried(broken)).rejects.toThrow();
+  });
+});
