@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type ErrorCode, RolecallError } from '../domain/errors.ts';
+import { hangUpSoon, readNoFurther } from './hanging-up.ts';
 import { problemOf, problemType } from './problem.ts';
 
 const refusals: Readonly<Record<string, readonly [ErrorCode, string]>> = {
@@ -11,6 +12,9 @@ const refusals: Readonly<Record<string, readonly [ErrorCode, string]>> = {
 
 export const unmetExpectation = Object.assign(new Error('unmet expectation'), { code: 'UNMET_EXPECTATION' });
 
+/** Those whose last answer is decided. */
+const ending = new WeakSet<Socket>();
+
 /**
  * Answers bytes that never became a request, with the same shape of body as everything else, and hangs up. Where a whole
  * request came before them, its own answer goes out first and is the last.
@@ -20,9 +24,15 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
     socket.destroy();
     return;
   }
+  if (ending.has(socket)) return;
+  ending.add(socket);
+  readNoFurther(socket);
   const underWay = answerUnderWay(socket);
   if (underWay && (underWay.headersSent || underWay.req.complete)) {
-    underWay.once('finish', () => socket.end());
+    underWay.once('finish', () => {
+      socket.end();
+      hangUpSoon(socket);
+    });
     return;
   }
   const [code, detail] = refusals[error.code ?? ''] ?? ['invalid_input', 'this is not an HTTP request'];
@@ -40,6 +50,8 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
       body,
     ].join('\r\n'),
   );
+  // What was under way keeps its place until the connection is closed.
+  hangUpSoon(socket);
 }
 
 /** Node keeps it there and asks for it itself before it answers bytes like these; it offers no other way to know. */

@@ -100,6 +100,7 @@ export interface ServerOptions {
   readonly logger: Logger;
 }
 
+/** Fastify sets nothing of a server that it did not make. */
 const transport = {
   requestTimeout: 30_000,
   keepAliveTimeout: 72_000,
@@ -124,7 +125,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
     requestIdHeader: false,
     bodyLimit: largestBody,
     exposeHeadRoutes: false,
-    serverFactory: (handle) => createServer(transport, oneAtATime(handle)),
+    serverFactory: (handle) => createServer(transport, oneAtATime(handle, services.limits.noteFlood)),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: longestParameter, querystringParser: parseQueryString },

@@ -25,8 +25,8 @@ export interface Doorstep {
   /** Tells now, or later but before the deadline. Hangs up where too many wait. */
   turnAway(refused: Refused): void;
   /** Nobody is there any more to be told. */
-  forget(refused: Refused): void;
-  /** Lets all go who wait. */
+  forget(connection: Connection): void;
+  /** Tells all who wait, and at once whoever comes from now on. */
   clear(): void;
   readonly waiting: number;
   /** Refusals by when they were told. */
@@ -51,6 +51,7 @@ export function openDoorstep(now = () => performance.now()): Doorstep {
   const rates = new Rates(toldAtOncePerSecond, mostAddresses);
   const waiting = new Map<Connection, Kept>();
   const told = { atOnce: 0, later: 0, never: 0 };
+  let isCleared = false;
 
   function mayTellAtOnce(ip: string): boolean {
     const [network, at] = [networkOf(ip), now()];
@@ -82,7 +83,7 @@ export function openDoorstep(now = () => performance.now()): Doorstep {
   return {
     turnAway(refused) {
       const { connection, ip, tell } = refused;
-      if (mayTellAtOnce(ip)) {
+      if (isCleared || mayTellAtOnce(ip)) {
         told.atOnce += 1;
         tell();
       } else if (waiting.size < mostWaiting) keep(refused);
@@ -91,10 +92,9 @@ export function openDoorstep(now = () => performance.now()): Doorstep {
         connection.destroy();
       }
     },
-    forget({ connection, tell }) {
-      if (waiting.get(connection)?.tell === tell) take(connection);
-    },
+    forget: (connection) => void take(connection),
     clear() {
+      isCleared = true;
       for (const connection of [...waiting.keys()]) letGo(connection);
     },
     get waiting() {

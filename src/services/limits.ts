@@ -23,6 +23,8 @@ export interface Stay {
 export interface Limits {
   /** For a request that has just come, before anything is done for it. Throws `unavailable` if there are too many. */
   enter(): Stay;
+  /** For a connection over which more came without waiting for answers than is kept. */
+  noteFlood(): void;
   readonly inFlight: number;
   /** Requests that were turned away, by what they met. */
   counts(): readonly Sample[];
@@ -36,7 +38,7 @@ export function openLimits(options: LimitOptions, now = () => performance.now())
   const mostOfOne = Math.ceil(mostInFlight * shareOfOne);
   const rates = requestsPerSecond === undefined ? undefined : new Rates(requestsPerSecond);
   const ofCredential = new Map<number, number>();
-  const turnedAway = { overload: 0, share: 0, rate: 0 };
+  const turnedAway = { overload: 0, connection: 0, share: 0, rate: 0 };
   let inFlight = 0;
 
   function spendRate(credential: number): void {
@@ -84,6 +86,9 @@ export function openLimits(options: LimitOptions, now = () => performance.now())
       }
       inFlight += 1;
       return new Place();
+    },
+    noteFlood() {
+      turnedAway.connection += 1;
     },
     get inFlight() {
       return inFlight;

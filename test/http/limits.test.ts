@@ -205,6 +205,20 @@ test('of requests sent without waiting one takes a place, and gives it back when
   }
 });
 
+test('a body that is none gives the place of its request back, though its client says nothing more', async () => {
+  const { app, limits } = await limited({ requestsPerSecond: undefined, mostInFlight: 1 });
+  await app.listen({ host: '127.0.0.1', port: 0 });
+  const { port } = app.server.address() as AddressInfo;
+  const entered = vi.spyOn(limits, 'enter');
+  const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
+  socket.on('error', () => {}).resume();
+  const key = `authorization: Bearer ${greedy}\r\ncontent-type: application/json\r\n`;
+  socket.write(`POST /authorize HTTP/1.1\r\nhost: x\r\n${key}transfer-encoding: chunked\r\n\r\nno chunk\r\n`);
+  await vi.waitFor(() => expect(entered).toHaveBeenCalled(), 10_000);
+  await vi.waitFor(() => expect(limits.inFlight).toBe(0), 10_000);
+  socket.destroy();
+});
+
 /** Every use of the database for who asks and how things stand. */
 async function readsSoFar(): Promise<number> {
   const text = await service.runtime.metrics.text();

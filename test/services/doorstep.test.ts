@@ -89,21 +89,22 @@ test('is told by the deadline of the request, if that is earlier', async () => {
 test('who went away is told nothing, and takes nobody with them', async () => {
   const { doorstep, refuse, take } = crowded();
   const gone = refuse('gone');
-  doorstep.forget(gone);
-  expect(doorstep.waiting).toBe(0);
-  refuse('next', { connection: gone.connection });
-  doorstep.forget(gone);
+  refuse('next');
+  doorstep.forget(gone.connection);
   expect(doorstep.waiting).toBe(1);
   await vi.advanceTimersByTimeAsync(1_000);
   expect(take()).toEqual(['next told']);
 });
 
-test('all are told when it is cleared, once', async () => {
-  const { doorstep, refuseMany, take } = crowded();
+test('all are told when it is cleared, once, and whoever comes after it', async () => {
+  const { doorstep, refuse, refuseMany, take } = crowded();
   refuseMany(3);
   doorstep.clear();
   expect(take()).toEqual(['many told', 'many told', 'many told']);
   expect(doorstep.waiting).toBe(0);
+  await vi.advanceTimersByTimeAsync(500);
+  refuse('late');
+  expect(take()).toEqual(['late told']);
   await vi.advanceTimersByTimeAsync(2_000);
   expect(take()).toEqual([]);
 });

@@ -16,7 +16,7 @@ export function addDoorstep(app: FastifyInstance, { doorstep }: { doorstep: Door
     // Its client is gone, or was hung up on.
     if (connection.destroyed) return;
     const refused = { connection, ip: request.ip, deadline, tell: done };
-    reply.raw.on('close', () => doorstep.forget(refused));
+    reply.raw.on('close', () => doorstep.forget(connection));
     doorstep.turnAway(refused);
   });
 
