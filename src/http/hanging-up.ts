@@ -1,8 +1,5 @@
 import type { Socket } from 'node:net';
-
-/** Spread, so that those who were hung up on together do not come back together. */
-const shortestMs = 500;
-const longestMs = 1_000;
+import { waitMs } from '../services/doorstep.ts';
 
 /** Reads nothing more of a connection, though Node would read on: after each part of a piece, and for a reader who was slow. */
 export function readNoFurther(socket: Socket): void {
@@ -11,5 +8,5 @@ export function readNoFurther(socket: Socket): void {
 
 /** Closes a connection within a second: time for its client to read the last answer, and to wait before it comes back. */
 export function hangUpSoon(socket: Socket): void {
-  setTimeout(() => socket.destroy(), shortestMs + Math.random() * (longestMs - shortestMs));
+  setTimeout(() => socket.destroy(), waitMs());
 }

@@ -13,13 +13,14 @@ const mostWaiting = 32;
  */
 export function oneAtATime(handle: RequestListener, noteFlood: () => void): RequestListener {
   const waiting = new WeakMap<Socket, number>();
-  const isFlooded = (socket: Socket) => (waiting.get(socket) ?? 0) > mostWaiting;
+  const waitingOn = (socket: Socket) => waiting.get(socket) ?? 0;
+  const isFlooded = (socket: Socket) => waitingOn(socket) > mostWaiting;
   return (request, answer) => {
     const { socket } = request;
     // Node gives the socket to an answer when it is its turn to be written.
     if (answer.socket === socket) return handle(request, answer);
     if (isFlooded(socket)) return;
-    waiting.set(socket, (waiting.get(socket) ?? 0) + 1);
+    waiting.set(socket, waitingOn(socket) + 1);
     if (isFlooded(socket)) {
       noteFlood();
       readNoFurther(socket);
@@ -27,7 +28,7 @@ export function oneAtATime(handle: RequestListener, noteFlood: () => void): Requ
     }
     answer.once('socket', () => {
       if (isFlooded(socket)) return hangUpSoon(socket);
-      waiting.set(socket, (waiting.get(socket) ?? 0) - 1);
+      waiting.set(socket, waitingOn(socket) - 1);
       // The one before is told of its end in the next tick, and takes its place until then.
       process.nextTick(() => {
         // Nobody would get the answer: the client is gone, or sent what is no request and is hung up on.

@@ -36,11 +36,13 @@ export interface Doorstep {
 /** Of one address: what these cost is some hundredths of what a process can do. */
 const toldAtOncePerSecond = 200;
 const mostAddresses = 10_000;
-/** Spread, so that who was refused together does not come back together. */
-const shortestMs = 500;
-const longestMs = 1_000;
 /** Each keeps a connection and a request, some ten kilobytes. */
 const mostWaiting = 10_000;
+
+/** How long to hold whoever asks too much: spread, so that those who were refused together do not come back together. */
+export function waitMs(): number {
+  return 500 + Math.random() * 500;
+}
 
 interface Kept {
   readonly timer: NodeJS.Timeout;
@@ -61,8 +63,7 @@ export function openDoorstep(now = () => performance.now()): Doorstep {
   }
 
   function keep({ connection, deadline, tell }: Refused): void {
-    const wait = shortestMs + Math.random() * (longestMs - shortestMs);
-    const timer = setTimeout(() => letGo(connection), Math.min(wait, millisecondsUntil(deadline)));
+    const timer = setTimeout(() => letGo(connection), Math.min(waitMs(), millisecondsUntil(deadline)));
     waiting.set(connection, { timer, tell });
   }
 

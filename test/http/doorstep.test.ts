@@ -168,6 +168,7 @@ test('who sends on and on without waiting to be told is read no further, told on
   expect(asked.statuses()).toEqual([401]);
   expect(entered).toHaveBeenCalledTimes(1);
   expect([of.doorstep.waiting, of.limits.inFlight]).toEqual([0, 0]);
+  expect(of.limits.counts()).toContainEqual([{ limit: 'connection' }, 1]);
 });
 
 test('a server that closes tells all who wait, and waits for none', async () => {

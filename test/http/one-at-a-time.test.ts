@@ -174,7 +174,7 @@ const breakages: Readonly<Record<string, readonly [Breakage, (wrap: typeof oneAt
     answersInTurn,
   ],
   'who has waited is counted for good': [
-    { file, replace: 'waiting.set(socket, (waiting.get(socket) ?? 0) - 1);', by: '' },
+    { file, replace: 'waiting.set(socket, waitingOn(socket) - 1);', by: '' },
     answersInTurn,
   ],
   'any number waits': [
