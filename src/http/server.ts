@@ -27,6 +27,7 @@ import type { Roles } from '../services/roles.ts';
 import type { Settings } from '../services/settings.ts';
 import type { Users } from '../services/users.ts';
 import { answerBrokenRequest } from './broken-requests.ts';
+import { endWithoutStacks } from './hanging-up.ts';
 import { inputValidator } from './input-validator.ts';
 import { oneAtATime } from './one-at-a-time.ts';
 import { addAccessLog } from './plugins/access-log.ts';
@@ -125,7 +126,11 @@ export async function buildServer(services: Services, options: ServerOptions): P
     requestIdHeader: false,
     bodyLimit: largestBody,
     exposeHeadRoutes: false,
-    serverFactory: (handle) => createServer(transport, oneAtATime(handle, services.limits.noteFlood)),
+    serverFactory: (handle) =>
+      createServer(transport, oneAtATime(handle, services.limits.noteFlood)).on(
+        'connection',
+        endWithoutStacks,
+      ),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: longestParameter, querystringParser: parseQueryString },
