@@ -10,8 +10,8 @@ import { buildOf } from '../support/replicas.ts';
 
 /** One database sees so many histories, one after the other: a new one for each would take most of a full run. */
 const inARow = long ? 16 : 1;
-const sittings = long ? 460 : 10;
-const parts = long ? 46 : 1;
+const sittings = long ? 470 : 10;
+const parts = long ? 47 : 1;
 const replicas = 3;
 
 const evenings = fc
