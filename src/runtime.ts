@@ -19,6 +19,7 @@ import { type Exceptions, openExceptions } from './services/exceptions.ts';
 import { type GrantBatches, openGrantBatches } from './services/grant-batches.ts';
 import { type Grants, openGrants } from './services/grants.ts';
 import { type Health, openHealth } from './services/health.ts';
+import { type Identities, openIdentities } from './services/identities.ts';
 import { type Journal, openJournal } from './services/journal.ts';
 import { openKeyUses } from './services/key-uses.ts';
 import { type Limits, openLimits } from './services/limits.ts';
@@ -50,6 +51,7 @@ export interface Runtime {
   readonly pastHolders: PastHolders;
   readonly pastDiff: PastDiff;
   readonly users: Users;
+  readonly identities: Identities;
   readonly grants: Grants;
   readonly grantBatches: GrantBatches;
   readonly exceptions: Exceptions;
@@ -159,7 +161,8 @@ export async function openRuntime(
     past,
     pastHolders: openPastHolders(transactions, cursors, past),
     pastDiff: openPastDiff(transactions, past),
-    users: openUsers(transactions, cursors, claims),
+    users: openUsers(transactions, cursors),
+    identities: openIdentities(transactions, claims),
     grants: openGrants(transactions, cursors),
     grantBatches: openGrantBatches(transactions),
     exceptions: openExceptions(transactions),

@@ -7,7 +7,7 @@ import { apiKeysOfUser, deleteApiKeysOf } from '../storage/api-keys.ts';
 import { erasePersonal, keysEverNamed } from '../storage/erasure.ts';
 import { endExceptions } from '../storage/exceptions.ts';
 import { endGrants } from '../storage/grants.ts';
-import { deleteIdentity, type Identity, identitiesOf, insertIdentity } from '../storage/identities.ts';
+import { deleteIdentity, identitiesOf } from '../storage/identities.ts';
 import type { Cursors, Page, PageRequest } from '../storage/pagination.ts';
 import type { Transactions, WriteHandle, Written } from '../storage/transaction.ts';
 import {
@@ -21,23 +21,16 @@ import {
 } from '../storage/users.ts';
 import { requireAdministrator } from './administrator-floor.ts';
 import { type Call, granterOf, writeContextOf } from './call.ts';
-import type { Claims } from './claims.ts';
 import { giveDefaultRole } from './default-role.ts';
 import { recordExceptionRemoval } from './exceptions.ts';
 import { recordRemoval } from './grant-record.ts';
 import { guardChange, type Reach } from './guard.ts';
+import { recordIdentity, type User, withIdentities } from './identities.ts';
 import { requireUser, unknownUser } from './lookups.ts';
-
-export type { Identity };
 
 export interface UserListFilter extends Omit<UserFilter, 'holdingIn'> {
   /** Who has something there or below. */
   readonly scope?: Scope | undefined;
-}
-
-/** A user with the identities by which providers know them. */
-export interface User extends UserRow {
-  readonly identities: readonly Identity[];
 }
 
 /** With the roles that were given along. */
@@ -83,15 +76,11 @@ export interface Users {
    * happened, to somebody whom it can name no more. Throws `unknown_user` where nothing is known of the id.
    */
   erase(call: Call, id: UserId): Promise<Written<Erased>>;
-  /** Throws `identity_taken`. Linking lets whoever comes with the identity act as the user, and is guarded as giving. */
-  linkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
-  /** What the claims of its tokens gave ends with it. */
-  unlinkIdentity(call: Call, id: UserId, identity: Identity): Promise<Written<User>>;
 }
 
 const manage = 'rolecall_manage_users' as const;
 
-export function openUsers(transactions: Transactions, cursors: Cursors, claims: Claims): Users {
+export function openUsers(transactions: Transactions, cursors: Cursors): Users {
   /** One guarded change of one user that exists. */
   function change<T>(
     call: Call,
@@ -181,34 +170,6 @@ export function openUsers(transactions: Transactions, cursors: Cursors, claims: 
         if (user) await requireAdministrator(handle, call);
         return { users: keys.length, values };
       }),
-
-    linkIdentity: (call, id, identity) =>
-      change(
-        call,
-        id,
-        () => [{ user: id }],
-        async (handle, user) => {
-          if (!has(await identitiesOf(handle, user.pk), identity)) {
-            await insertIdentity(handle, user.pk, identity);
-            recordIdentity(handle, 'identity_linked', user.pk, identity);
-          }
-          return withIdentities(handle, user);
-        },
-      ),
-
-    unlinkIdentity: (call, id, identity) =>
-      change(
-        call,
-        id,
-        () => [{ user: id }],
-        async (handle, user) => {
-          if (await deleteIdentity(handle, user.pk, identity)) {
-            recordIdentity(handle, 'identity_unlinked', user.pk, identity);
-            await claims.settle(handle, [user.pk]);
-          }
-          return withIdentities(handle, user);
-        },
-      ),
   };
 }
 
@@ -249,23 +210,4 @@ async function closeUser(handle: WriteHandle, { pk, active }: UserRow): Promise<
 
 function impersonal({ personal, ...entry }: JournalEntry): JournalEntry {
   return entry;
-}
-
-async function withIdentities(handle: Parameters<typeof identitiesOf>[0], user: UserRow): Promise<User> {
-  return { ...user, identities: await identitiesOf(handle, user.pk) };
-}
-
-/** Notes that an identity was linked or unlinked, wherever that happens. */
-export function recordIdentity(
-  handle: WriteHandle,
-  kind: 'identity_linked' | 'identity_unlinked',
-  userPk: number,
-  { issuer, subject }: Identity,
-): void {
-  const side = kind === 'identity_linked' ? 'after' : 'before';
-  handle.record({ kind, userPk, [side]: { issuer }, personal: { subject } });
-}
-
-function has(identities: readonly Identity[], wanted: Identity): boolean {
-  return identities.some(({ issuer, subject }) => issuer === wanted.issuer && subject === wanted.subject);
 }

@@ -26,7 +26,7 @@ test('every change has its entry, and every entry its change (D-04)', async () =
   const ada = 'ada' as UserId;
   const terms = { startsAt: null, expiresAt: null, reason: 'x' };
   await runtime.users.create(call(), { id: ada, email: 'a@x.y', active: true });
-  await runtime.users.linkIdentity(call(), ada, { issuer: 'i', subject: 's' });
+  await runtime.identities.link(call(), ada, { issuer: 'i', subject: 's' });
   await runtime.grants.put(call(), ada, 'loader' as RoleKey, '' as Scope, terms);
   const denied = { ...terms, effect: 'deny' as const };
   await runtime.exceptions.put(call(), ada, 'orders_view_order' as PermissionSlug, '' as Scope, denied);

@@ -6,7 +6,6 @@ import { refusals } from '../schemas/answers.ts';
 import { userParams, writeOnly } from '../schemas/requests.ts';
 import {
   createUserBody,
-  identity,
   patchUserBody,
   userAnswer,
   userCreated,
@@ -125,46 +124,6 @@ export const userRoutes: FastifyPluginAsyncZodOpenApi<{ users: Users }> = async 
       const call = callOf(request);
       const written = await users.erase(call, request.params.user);
       return sendWritten(reply, call, written, written.value);
-    },
-  });
-
-  app.route({
-    method: 'PUT',
-    url: '/users/:user/identities',
-    config: callersWith('rolecall_manage_users'),
-    schema: {
-      operationId: 'linkIdentity',
-      summary: 'Link an identity at a provider to a user',
-      tags,
-      params: userParams,
-      querystring: writeOnly,
-      body: identity,
-      response: { 200: userWritten, ...refusals(404, 409, 413, 415) },
-    },
-    handler: async (request, reply) => {
-      const call = callOf(request);
-      const written = await users.linkIdentity(call, request.params.user, request.body);
-      return sendWritten(reply, call, written, { user: written.value });
-    },
-  });
-
-  app.route({
-    method: 'DELETE',
-    url: '/users/:user/identities',
-    config: callersWith('rolecall_manage_users'),
-    schema: {
-      operationId: 'unlinkIdentity',
-      summary: 'Unlink an identity from a user',
-      tags,
-      params: userParams,
-      querystring: writeOnly,
-      body: identity,
-      response: { 200: userWritten, ...refusals(404, 409, 413, 415) },
-    },
-    handler: async (request, reply) => {
-      const call = callOf(request);
-      const written = await users.unlinkIdentity(call, request.params.user, request.body);
-      return sendWritten(reply, call, written, { user: written.value });
     },
   });
 };

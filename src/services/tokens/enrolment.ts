@@ -7,7 +7,8 @@ import { readSettings } from '../../storage/settings.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import { serviceContext } from '../call.ts';
 import { giveDefaultRole } from '../default-role.ts';
-import { createUser, recordIdentity } from '../users.ts';
+import { recordIdentity } from '../identities.ts';
+import { createUser } from '../users.ts';
 
 export interface Enrolment {
   /**
