@@ -1,7 +1,7 @@
 import { setImmediate as endOfTurn, setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { shareReads } from '../../../src/services/decisions/shared-read.ts';
+import { shareReads, turnsToJoin } from '../../../src/services/decisions/shared-read.ts';
 import { type Breakage, withBrokenBuild } from '../../support/broken-build.ts';
 
 /** Who asks when, and how long each read takes, in milliseconds. */
@@ -46,10 +46,14 @@ describe('a shared read', () => {
     );
   });
 
-  test('is one for all who ask in one turn, and one more for all who come while it is under way', async () => {
+  test('is one for all who ask within some turns, and one more for all who come while it is under way', async () => {
     const release: (() => void)[] = [];
     const ask = shareReads(() => new Promise<void>((resolve) => release.push(resolve)));
-    const first = [ask(), ask(), ask()];
+    const first = [ask(), ask()];
+    for (let turn = 1; turn < turnsToJoin; turn += 1) {
+      await endOfTurn();
+      first.push(ask());
+    }
     await endOfTurn();
     await endOfTurn();
     expect(release).toHaveLength(1);
@@ -58,6 +62,8 @@ describe('a shared read', () => {
     expect(release).toHaveLength(1);
     release[0]?.();
     await Promise.all(first);
+    // Who was just answered asks again.
+    second.push(ask());
     while (release.length < 2) await endOfTurn();
     release[1]?.();
     await Promise.all(second);
@@ -84,8 +90,8 @@ const breakages: Readonly<Record<string, Breakage>> = {
   'what was read is given again': { file, replace: '      next = undefined;\n', by: '' },
   'the next read does not wait for the one under way': {
     file,
-    replace: '[underWay, endOfTurn()]',
-    by: '[endOfTurn()]',
+    replace: 'underWay.then(joinersAreIn, joinersAreIn)',
+    by: 'joinersAreIn()',
   },
 };
 
