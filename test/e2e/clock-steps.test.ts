@@ -61,7 +61,8 @@ async function makeKey(expiresAt: number): Promise<string> {
     permissions: ['rolecall.check'],
     expiresAt: instant(expiresAt),
   };
-  const { body } = await writer.request({ method: 'POST', url: '/keys', payload });
+  const { status, body } = await writer.request({ method: 'POST', url: '/keys', payload });
+  expect(status).toBe(201);
   return (body as { key: string }).key;
 }
 
@@ -83,6 +84,36 @@ async function toggle({ url }: ClockedHost, isOn: boolean): Promise<void> {
   if (status >= 300) throw new Error(`${method}: ${status}`);
 }
 
+/** Grants and keys that have ended, that last, that are to come, and some that end while they are asked about. */
+async function prepareEnds(clock: () => number) {
+  const begun = clock();
+  await give('past', begun - 2 * day, begun - 60_000);
+  await give('present', begun - 60_000, begun + hour / 2);
+  await give('coming', begun + hour / 2, begun + 2 * day);
+  const lasting = await makeKey(begun + hour / 2);
+  const endedAt = clock() + 2_000;
+  const ended = await makeKey(endedAt);
+  await pause(endedAt + inaccuracyMs - clock());
+  const first = clock();
+  const soon = await Promise.all(
+    ends.map(async (after, place) => {
+      const [user, until] = [`soon-${place}`, first + after];
+      await done(writer, 'POST', '/users', { id: user });
+      await give(user, begun - 60_000, until);
+      return { user, until, key: await makeKey(until) };
+    }),
+  );
+  return { lasting, ended, soon, over: first + lastsMs };
+}
+
+/** Under load the same is asked again and again: who may is the same throughout. */
+const steadyQuestions = (by: string) =>
+  (['latest', 'lease'] as const).flatMap((freshness) =>
+    ['past', 'present', 'coming'].map((user) =>
+      preparedCheck(by, { user, permission, freshness }, user === 'present'),
+    ),
+  );
+
 /** What hosts whose clocks are off say that is not so by the clock of the database, while their clocks jump. */
 async function saidWrongly(release?: string) {
   const variables = {
@@ -91,30 +122,10 @@ async function saidWrongly(release?: string) {
   };
   hosts = await Promise.all(skews.map((off) => startClockedHost(database.url, off, variables, release)));
   const clock = await openClock();
-  const begun = clock();
-  await give('past', begun - 2 * day, begun - 60_000);
-  await give('present', begun - 60_000, begun + hour / 2);
-  await give('coming', begun + hour / 2, begun + 2 * day);
-  const [lasting, ended] = [await makeKey(begun + hour / 2), await makeKey(clock() + 500)];
-  await pause(500 + inaccuracyMs);
-
-  const first = clock();
-  const soon = await Promise.all(
-    ends.map(async (after, place) => {
-      const until = first + after;
-      await done(writer, 'POST', '/users', { id: `soon-${place}` });
-      await give(`soon-${place}`, begun - 60_000, until);
-      return { user: `soon-${place}`, until, key: await makeKey(until) };
-    }),
-  );
-  const known = (by: string) =>
-    (['latest', 'lease'] as const).flatMap((freshness) =>
-      ['past', 'present', 'coming'].map((user) =>
-        preparedCheck(by, { user, permission, freshness }, user === 'present'),
-      ),
-    );
-  const loads = hosts.map(({ url }) => startLoad(url, known(lasting), { connections: 3, rate: 60 }));
-  const refused = hosts.map(({ url }) => startLoad(url, known(ended), { connections: 1, rate: 10 }));
+  const { lasting, ended, soon, over } = await prepareEnds(clock);
+  const [known, former] = [steadyQuestions(lasting), steadyQuestions(ended)];
+  const loads = hosts.map(({ url }) => startLoad(url, known, { connections: 3, rate: 60 }));
+  const refused = hosts.map(({ url }) => startLoad(url, former, { connections: 1, rate: 10 }));
 
   const wrong: Record<string, number> = {};
   let asked = 0;
@@ -124,7 +135,7 @@ async function saidWrongly(release?: string) {
     if (many > 0) wrong[what] = (wrong[what] ?? 0) + many;
   };
   const all = (question: (host: ClockedHost) => Promise<Said>) => Promise.all(hosts.map(question));
-  for (let round = 0; clock() < first + lastsMs; round += 1) {
+  for (let round = 0; clock() < over; round += 1) {
     // One of the clocks jumps, now and then to the right time.
     hosts[round % hosts.length]?.set([0, ...skews][Math.floor(Math.random() * 5)] as number);
     await toggle(hosts[(round + 1) % hosts.length] as ClockedHost, round % 2 === 0);
