@@ -127,7 +127,7 @@ const faults = {
 };
 
 async function beFarAway(milliseconds: number) {
-  for (const proxy of proxies) proxy.delay(milliseconds);
+  for (const proxy of proxies) proxy.delay(milliseconds, milliseconds / 5);
   await pause(holdMs * 2);
   for (const proxy of proxies) proxy.heal();
 }
