@@ -7,9 +7,10 @@ import {
   type Replica,
   type Replicas,
   soundBuild,
+  startReplica,
   startReplicas,
 } from '../support/replicas.ts';
-import { buildVault, done, outcome, role } from '../support/vault.ts';
+import { buildVault, done, grant, outcome, revoke, role } from '../support/vault.ts';
 
 let started: Replicas;
 afterEach(async () => {
@@ -17,8 +18,8 @@ afterEach(async () => {
   await started.close();
 });
 
-async function startOne(build: Build = soundBuild): Promise<Replica> {
-  started = await startReplicas(1, { build, variables: { ROLECALL_LEASE_MS: '60000' } });
+async function startOne(build: Build = soundBuild, leaseMs = 60_000): Promise<Replica> {
+  started = await startReplicas(1, { build, variables: { ROLECALL_LEASE_MS: String(leaseMs) } });
   const [replica] = started.replicas as readonly [Replica];
   await buildVault(replica, ['past', 'present', 'coming']);
   return replica;
@@ -74,4 +75,42 @@ test('what expires while a user is in memory has expired, under a lease too', as
   await pause(750);
   expect(await outcome(replica, { user: 'present', freshness: 'lease' })).toBe('denied');
   expect(await outcome(replica, { user: 'present' })).toBe('denied');
+});
+
+/** What is said under a lease of a role that was taken elsewhere longer ago than that, by a host whose clock was set meanwhile. */
+async function saidAfterLease(off: number, build: Build = soundBuild) {
+  const replica = await startOne(build, leaseMs);
+  const other = await startReplica(started.database.url, started.adminKey);
+  await grant(other, 'present');
+  expect(await outcome(replica, { user: 'present' })).toBe('allowed');
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + off });
+  await revoke(other, 'present');
+  await other.close();
+  await pause(leaseMs * 1.5);
+  return outcome(replica, { user: 'present', freshness: 'lease' });
+}
+
+const leaseMs = 500;
+
+test.for([-day, -3_600_000, 3_600_000, day])(
+  'a lease ends when it does, although the clock of the host is set by %i ms (C-08)',
+  async (off) => {
+    expect(await saidAfterLease(off)).toBe('denied');
+  },
+);
+
+test('a lease that goes by the clock of the host is found out when that is set back', async () => {
+  const breakage = [
+    ['const begun = performance.now();', 'const begun = Date.now();'],
+    [
+      'isWithinLease: () => performance.now() - confirmedAt <',
+      'isWithinLease: () => Date.now() - confirmedAt <',
+    ],
+  ] as const;
+  await withBrokenBuild(
+    breakage.map(([replace, by]) => ({ file: 'services/decisions/freshness.ts', replace, by })),
+    async (load) => {
+      expect(await saidAfterLease(-day, await buildOf(load))).toBe('allowed');
+    },
+  );
 });

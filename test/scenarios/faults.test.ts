@@ -6,7 +6,7 @@ import { brokenFreshness } from '../support/broken-freshness.ts';
 import { type ChaosProxy, startChaosProxy } from '../support/chaos-proxy.ts';
 import { type Watched, watch } from '../support/fault-watch.ts';
 import { long, summarize, untilFound } from '../support/long-run.ts';
-import { buildOf, makeRoot, type Replica, startReplica, startReplicas } from '../support/replicas.ts';
+import { buildOf, makeRoot, type Replica, startReplica } from '../support/replicas.ts';
 import { type OwnServer, startOwnServer } from '../support/servers.ts';
 import { type Watch, watchChanges } from '../support/shadow-log.ts';
 import { ask, buildVault, grant, outcome } from '../support/vault.ts';
@@ -85,6 +85,7 @@ function added(one: Watched, other: Watched): Watched {
   return {
     answered: one.answered + other.answered,
     unavailable: one.unavailable + other.unavailable,
+    unanswered: one.unanswered + other.unanswered,
     wrong: one.wrong + other.wrong,
     faulty,
     writes: one.writes + other.writes,
@@ -126,7 +127,7 @@ const faults = {
 };
 
 async function beFarAway(milliseconds: number) {
-  for (const proxy of proxies) proxy.delay(milliseconds);
+  for (const proxy of proxies) proxy.delay(milliseconds, milliseconds / 5);
   await pause(holdMs * 2);
   for (const proxy of proxies) proxy.heal();
 }
@@ -149,26 +150,6 @@ async function frozen([first]: Replicas) {
 }
 
 const whenFrozen = { atFirst: 'allowed', live: 200, ready: 503, latest: 503, leased: 503 };
-
-/** Watches while there is no room for the journal, and counts the users that were made without their entry. */
-async function watchFullDisk(url: string, watched: readonly Replica[]) {
-  const sql = postgres(url, { max: 1, onnotice: () => {} });
-  const users = async () => (await sql`select count(*)::int as n from rolecall.users`)[0]?.['n'] as number;
-  await sql`
-    create function pg_temp_full() returns trigger language plpgsql as
-    'begin raise exception ''no space left on device'' using errcode = ''53100''; end'`;
-  let made = 0;
-  const seen = await watch(watched, async () => {
-    await sql`create trigger full_disk before insert on rolecall.journal execute function pg_temp_full()`;
-    const before = await users();
-    await pause(holdMs);
-    made = (await users()) - before;
-    await sql`drop trigger full_disk on rolecall.journal`;
-  });
-  await sql`drop function pg_temp_full()`;
-  await sql.end();
-  return { seen, made };
-}
 
 describe('no answer is wrong, no write is lost, nobody waits past the deadline', {
   timeout: 1_200_000,
@@ -245,13 +226,6 @@ describe('no answer is wrong, no write is lost, nobody waits past the deadline',
     });
     check('F-11, listeners only', seen);
     expect(seen.unavailable).toBe(0);
-  });
-
-  test('when the disk is full: the change and its record are both not made, and questions go on (F-08)', async () => {
-    const { seen, made } = await watchFullDisk(server.url, replicas);
-    check('F-08, no room for the journal', seen);
-    felt(seen);
-    expect(made).toBe(0);
   });
 });
 
@@ -346,25 +320,6 @@ describe('a build is found out', { timeout: 600_000 }, () => {
   test('in which deadlines end nothing (F-07)', async () => {
     const seen = await broken(deadlinesEndNothing, (started) => watch(started, () => beFarAway(5_000)));
     expect(seen.longest).toBeGreaterThan(longestMs);
-  });
-
-  test('that writes the journal beside the change (F-08)', async () => {
-    const beside: Breakage = {
-      file: 'storage/transaction.ts',
-      replace:
-        'if (value > locked.value) lane.sendAlong(appendJournal(lane.sql, journalKey, locked, parts));',
-      by: `if (value > locked.value) void database.run(deadlineIn(5_000), async (other) =>
-        appendJournal(other, journalKey, locked, parts)).catch(() => {});`,
-    };
-    await withBrokenBuild(beside, async (load) => {
-      const started = await startReplicas(2, { ...options, build: await buildOf(load) });
-      const [first] = started.replicas as unknown as Replicas;
-      await buildVault(first, ['ann', 'bob']);
-      await grant(first, 'ann');
-      const { made } = await watchFullDisk(started.database.url, started.replicas);
-      await started.close();
-      expect(made).toBeGreaterThan(0);
-    });
   });
 
   test('in which deadlines end nothing, where nothing passes (F-11)', async () => {

@@ -11,8 +11,8 @@ export interface ChaosProxy {
    * half-open, for good. Of an application that is named, only its connections, and only those that are open now.
    */
   blackhole(options?: { readonly of?: Side; readonly application?: string }): void;
-  /** Holds back what the server says for so long. */
-  delay(milliseconds: number): void;
+  /** Holds back what the server says for so long, each message by up to `jitter` more or less. */
+  delay(milliseconds: number, jitter?: number): void;
   /** Cuts all connections, the clients' end with a reset. */
   reset(): void;
   /** Cuts all connections and takes no new ones. */
@@ -49,8 +49,8 @@ interface Connection {
   weather: Weather;
   /** The first message of the client, which names the application. */
   startup: string;
-  /** When the last message of the server reaches the client. */
-  lastDue: number;
+  /** What the server said and the client is yet to hear, in that order, and when. */
+  readonly held: { readonly due: number; readonly message: Buffer }[];
 }
 
 export async function startChaosProxy(target: string): Promise<ChaosProxy> {
@@ -58,7 +58,7 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
   const open = new Set<Connection>();
   let weather: Weather = { client: true, server: true };
   let isRefusing = false;
-  let delayMs = 0;
+  let delayMs = () => 0;
   let trap: { readonly type: string; readonly text: string; spring(at: Connection): void } | undefined;
 
   let countdown: { readonly type: string; left: number; readonly sprung: () => void } | undefined;
@@ -66,7 +66,7 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
   const listener = createServer((client) => {
     if (isRefusing) return void client.resetAndDestroy();
     const upstream = connect({ port: Number(server.port), host: server.hostname, noDelay: true });
-    const connection: Connection = { client, upstream, weather, startup: '', lastDue: 0 };
+    const connection: Connection = { client, upstream, weather, startup: '', held: [] };
     open.add(connection);
     for (const socket of [client.setNoDelay(), upstream]) {
       socket.on('error', () => {});
@@ -96,11 +96,9 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
             return;
           }
         }
-        const due = Math.max(connection.lastDue, performance.now() + delayMs);
-        // What was said first arrives first, though the delay has ended meanwhile.
-        connection.lastDue = due;
-        if (due <= performance.now()) pass(connection, message);
-        else setTimeout(() => pass(connection, message), due - performance.now());
+        connection.held.push({ due: performance.now() + delayMs(), message });
+        // What was said first arrives first, though its way was longer.
+        if (connection.held.length === 1) passWhatIsDue(connection);
       }
     });
   });
@@ -134,8 +132,8 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
         weather = next;
       }
     },
-    delay(milliseconds) {
-      delayMs = milliseconds;
+    delay(milliseconds, jitter = 0) {
+      delayMs = () => milliseconds + (Math.random() * 2 - 1) * jitter;
     },
     reset: cutAll,
     refuse() {
@@ -145,7 +143,7 @@ export async function startChaosProxy(target: string): Promise<ChaosProxy> {
     heal() {
       weather = { client: true, server: true };
       isRefusing = false;
-      delayMs = 0;
+      delayMs = () => 0;
     },
     leadTo(other) {
       server = new URL(other);
@@ -172,8 +170,14 @@ function hangUp({ client, upstream }: Connection): void {
   upstream.destroy();
 }
 
-function pass({ client, weather }: Connection, message: Buffer): void {
-  if (weather.server && !client.destroyed) client.write(message);
+function passWhatIsDue(connection: Connection): void {
+  const { client, held } = connection;
+  for (let [first] = held; first; [first] = held) {
+    const wait = first.due - performance.now();
+    if (wait > 0) return void setTimeout(() => passWhatIsDue(connection), wait);
+    held.shift();
+    if (connection.weather.server && !client.destroyed) client.write(first.message);
+  }
 }
 
 /** Puts the server's bytes together to whole messages: one byte of type, four of length, the rest. */

@@ -8,6 +8,8 @@ export interface Watched {
   answered: number;
   /** 503: nobody decided anything. */
   unavailable: number;
+  /** Questions among them. */
+  unanswered: number;
   /** An allowed that should be a denied, or the other way round. */
   wrong: number;
   /** Refusals and failures that a fault of the infrastructure must never cause, by status. */
@@ -36,6 +38,7 @@ export async function watch(replicas: readonly Replica[], fault: () => Promise<v
   const seen: Watched = {
     answered: 0,
     unavailable: 0,
+    unanswered: 0,
     wrong: 0,
     faulty: {},
     longest: 0,
@@ -58,6 +61,7 @@ export async function watch(replicas: readonly Replica[], fault: () => Promise<v
       const answer = outcomeOf(await timed(ask(replica, question)));
       if (answer === 503) {
         seen.unavailable += 1;
+        seen.unanswered += 1;
         await pause(5);
       } else if (typeof answer === 'number') seen.faulty[answer] = (seen.faulty[answer] ?? 0) + 1;
       else if (answer !== due) seen.wrong += 1;

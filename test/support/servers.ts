@@ -19,6 +19,8 @@ const execute = promisify(execFile);
 export interface OwnServer {
   /** Of the database `postgres`, migrated and with the baseline applied. */
   readonly url: string;
+  /** The folder of its files. */
+  readonly data: string;
   stop(): Promise<void>;
   /** Ends every process of the server at once, as a failing machine would. */
   kill(): Promise<void>;
@@ -30,9 +32,12 @@ export interface OwnServer {
   remove(): Promise<void>;
 }
 
-/** A server of the embedded PostgreSQL, with Rolecall on it. */
-export async function startOwnServer(settings: Readonly<Record<string, string>> = {}): Promise<OwnServer> {
-  const folder = await mkdtemp(join(tmpdir(), 'rolecall-own-server-'));
+/** A server of the embedded PostgreSQL, with Rolecall on it. Its files lie in a folder of their own in `place`. */
+export async function startOwnServer(
+  settings: Readonly<Record<string, string>> = {},
+  place = tmpdir(),
+): Promise<OwnServer> {
+  const folder = await mkdtemp(join(place, 'rolecall-own-server-'));
   const open = (dataDirectory: string) => startEmbeddedPostgres({ dataDirectory, durable: false, settings });
   let server: EmbeddedPostgres = await open(folder);
   await migrateUp({ url: server.url, steps: await readSteps() });
@@ -41,21 +46,22 @@ export async function startOwnServer(settings: Readonly<Record<string, string>> 
   await runtime.close();
   const { url } = server;
   let thaw = () => {};
-  const data = () => join(server.dataDirectory, 'cluster', 'data');
+  const data = join(server.dataDirectory, 'cluster', 'data');
   const start = async () => {
     server = await open(server.dataDirectory);
     if (server.url !== url) throw new Error('the server came back at another port');
   };
   return {
     url,
+    data,
     start,
     stop: () => server.stop(),
     async kill() {
-      for (const pid of await processesOf(data())) process.kill(pid, 'SIGKILL');
+      for (const pid of await processesOf(data)) process.kill(pid, 'SIGKILL');
       await server.stop();
     },
     async freeze() {
-      const pids = await processesOf(data());
+      const pids = await processesOf(data);
       for (const pid of pids) process.kill(pid, 'SIGSTOP');
       let isFrozen = true;
       thaw = () => {
