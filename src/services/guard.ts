@@ -1,7 +1,3 @@
-import type { Catalogue } from '../domain/decision/catalogue.ts';
-import { decide } from '../domain/decision/decide.ts';
-import { scopesOf } from '../domain/decision/effective-access.ts';
-import type { CompiledAccess } from '../domain/decision/user-access.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { Window } from '../domain/grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
@@ -9,10 +5,10 @@ import type { BuiltinPermission } from '../domain/matrix/builtin.ts';
 import { denialsOf, type Gift, giftsOf, holdsWholly, type Power } from '../domain/power.ts';
 import { isLimited, isSelf, type Principal, usersBehind } from '../domain/principals.ts';
 import { covers, everywhere } from '../domain/scopes.ts';
-import { commonSight, type Sight, seesNothing } from '../domain/sight.ts';
 import { accessOf, type Facts, type FactsOfCallers, loadFacts } from '../storage/read-models/facts.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 import type { Call } from './call.ts';
+import { actFor, lacks, slugFor } from './caller-rights.ts';
 import { notValid } from './refusals.ts';
 
 /** What a change would give to or take from anybody. */
@@ -24,6 +20,8 @@ export type Reach =
       readonly user: UserId;
       /** Whether what the user is denied is forgotten too, as when they are deleted: they could be made anew. */
       readonly lifting?: boolean;
+      /** Whether somebody is let in as the user from then on, for good, as by an identity that is linked. */
+      readonly entry?: boolean;
     }
   /** What a key will let in that is made, or what a key lets in that is revoked. */
   | { readonly key: KeyReach; readonly does: 'make' | 'revoke' };
@@ -39,8 +37,9 @@ export interface KeyReach {
 export const forGood = { scope: everywhere, window: { startsAt: null, expiresAt: null } } as const;
 
 const escalate: BuiltinPermission = 'rolecall_escalate';
-const actFor: BuiltinPermission = 'rolecall_act_for';
 const mostNamed = 10;
+/** When what has no end ends. */
+const never = Number.POSITIVE_INFINITY;
 
 /**
  * Stands before every change, inside its transaction and after the revision lock, so that what it reads is current:
@@ -83,8 +82,8 @@ export function requirePower(
   reach: readonly Reach[],
 ): void {
   if (caller.kind === 'operator') return;
-  const isOver = caller.expiresAt !== null && caller.expiresAt <= facts.now;
-  if (!facts.standing.has(caller.credentialPk) || isOver) throw notValid(caller);
+  const until = endOfStay(facts, caller);
+  if (until <= facts.now) throw notValid(caller);
   const { narrowedTo, within, through } = caller;
   const powerOf = (user: UserId): Power => ({ access: accessOf(facts, user), narrowedTo, within });
   const powers = usersBehind(caller).map(powerOf);
@@ -94,10 +93,10 @@ export function requirePower(
   if (!powers.every((power) => holds(power, needed))) throw lacks(permission, scope);
   if (through !== null && !holds(powerOf(through.userId), { permission: slugFor(actFor), scope, ...now }))
     throw lacks(actFor, scope);
-  if (reach.some((item) => outlives(item, caller)))
+  if (reach.some((item) => usersBehind(caller).some((user) => entryFor(item, user) > until)))
     throw new RolecallError(
       'exceeds_own_access',
-      'a key for oneself ends no later than the key that makes it',
+      'nobody lets anybody in as themselves for longer than they are let in: what they came with ends',
     );
   const mayGive = (gift: Gift) =>
     powers.every(
@@ -126,70 +125,6 @@ export function requirePower(
       `this reaches what the caller does not hold as far or as long: ${named}${more}`,
     );
   }
-}
-
-/**
- * Throws `forbidden` unless the caller has the permission in the scope: their user, as far as the credential leaves it, and
- * whoever acts for that user, who must be allowed to there.
- */
-export function requirePermissionOf(
-  catalogue: Catalogue,
-  accessOf: (user: UserId) => CompiledAccess | undefined,
-  caller: Principal,
-  permission: BuiltinPermission,
-  scope: Scope,
-): void {
-  if (!isAllowed(catalogue, accessOf, caller, slugFor(permission), scope)) throw lacks(permission, scope);
-}
-
-/** Whether the caller may do something in a scope: with this credential, and with whoever acts for them. */
-export function isAllowed(
-  catalogue: Catalogue,
-  accessOf: (user: UserId) => CompiledAccess | undefined,
-  { userId, narrowedTo, within, through }: Principal,
-  slug: PermissionSlug,
-  scope: Scope,
-): boolean {
-  const does = (user: UserId, what: PermissionSlug) =>
-    decide(catalogue, accessOf(user), what, scope).allowed && (narrowedTo?.has(what) ?? true);
-  if (!covers(within, scope) || !does(userId, slug)) return false;
-  return through === null || (does(through.userId, slug) && does(through.userId, slugFor(actFor)));
-}
-
-/** Where the caller may do that. Throws `forbidden` if that is nowhere. */
-export function requireSight(
-  accessOf: (user: UserId) => CompiledAccess | undefined,
-  caller: Principal,
-  permission: BuiltinPermission,
-): Sight {
-  const sight = sightOf(accessOf, caller, slugFor(permission));
-  if (sight.scopes.length > 0) return sight;
-  throw new RolecallError('forbidden', `this needs the permission ${permission}, in whatever scope`);
-}
-
-/** Where `isAllowed` says yes. */
-export function sightOf(
-  accessOf: (user: UserId) => CompiledAccess | undefined,
-  { userId, narrowedTo, within, through }: Principal,
-  slug: PermissionSlug,
-): Sight {
-  const has = (user: UserId, what: PermissionSlug) => {
-    const access = accessOf(user);
-    const isNarrowedAway = narrowedTo !== null && !narrowedTo.has(what);
-    return access === undefined || isNarrowedAway ? seesNothing : scopesOf(access, what);
-  };
-  const own = commonSight(has(userId, slug), { scopes: [within], denied: [] });
-  if (through === null) return own;
-  return commonSight(own, commonSight(has(through.userId, slug), has(through.userId, slugFor(actFor))));
-}
-
-function lacks(permission: BuiltinPermission, scope: Scope): RolecallError {
-  const place = scope === everywhere ? '' : ` in ${scope} and all below it`;
-  return new RolecallError('forbidden', `this needs the permission ${permission}${place}`);
-}
-
-function slugFor(permission: BuiltinPermission): PermissionSlug {
-  return permission as string as PermissionSlug;
 }
 
 function giftsIn(facts: Facts, item: Reach): readonly Gift[] {
@@ -231,9 +166,23 @@ function growsWithItsUser(item: Reach): item is Extract<Reach, { key: KeyReach }
   return 'key' in item && item.does === 'make' && item.key.narrowedTo === null;
 }
 
-/** Whether a key for the caller's own user would be there when the caller's own credential has ended. */
-function outlives(item: Reach, { userId, expiresAt }: Principal): boolean {
-  if (!('key' in item) || item.does !== 'make' || item.key.user !== userId || expiresAt === null)
-    return false;
-  return item.key.until === null || item.key.until > expiresAt;
+/**
+ * When the caller is let in no more, as of the write: a key may have been told to end since they came, and whoever is
+ * behind them may be another by now who was given the same id.
+ */
+function endOfStay({ standing, userPks }: FactsOfCallers, caller: Principal): Instant {
+  const { credentialPk, expiresAt, userId, userPk, through } = caller;
+  const endsAt = standing.get(credentialPk);
+  const isThere = [{ userId, userPk }, ...(through ? [through] : [])].every(
+    (behind) => userPks.get(behind.userId) === behind.userPk,
+  );
+  if (endsAt === undefined || !isThere) return -never;
+  return Math.min(expiresAt ?? never, endsAt ?? never);
+}
+
+/** Until when a change lets somebody in as this user: not at all, if it makes nothing that does. */
+function entryFor(item: Reach, user: UserId): Instant {
+  if ('key' in item)
+    return item.does === 'make' && item.key.user === user ? (item.key.until ?? never) : -never;
+  return 'user' in item && item.entry && item.user === user ? never : -never;
 }

@@ -30,11 +30,12 @@ export function openIdentities(transactions: Transactions, claims: Claims): Iden
   function change(
     call: Call,
     id: UserId,
+    entry: boolean,
     work: (handle: WriteHandle, user: UserRow) => Promise<void>,
   ): Promise<Written<User>> {
     return transactions.write(writeContextOf(call), async (handle) => {
       const user = await requireUser(handle, id);
-      await guardChange(handle, call, 'rolecall_manage_users', everywhere, [{ user: id }]);
+      await guardChange(handle, call, 'rolecall_manage_users', everywhere, [{ user: id, entry }]);
       await work(handle, user);
       return withIdentities(handle, user);
     });
@@ -42,14 +43,14 @@ export function openIdentities(transactions: Transactions, claims: Claims): Iden
 
   return {
     link: (call, id, identity) =>
-      change(call, id, async (handle, user) => {
+      change(call, id, true, async (handle, user) => {
         if (has(await identitiesOf(handle, user.pk), identity)) return;
         await insertIdentity(handle, user.pk, identity);
         recordIdentity(handle, 'identity_linked', user.pk, identity);
       }),
 
     unlink: (call, id, identity) =>
-      change(call, id, async (handle, user) => {
+      change(call, id, false, async (handle, user) => {
         if (!(await deleteIdentity(handle, user.pk, identity))) return;
         recordIdentity(handle, 'identity_unlinked', user.pk, identity);
         await claims.settle(handle, [user.pk]);

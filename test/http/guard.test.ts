@@ -310,6 +310,36 @@ describe('how long', () => {
     );
   });
 
+  test('a key that ends lets nobody in for longer as whoever it acts for, nor links an identity to its own user', async () => {
+    const front = await newUser('prices', 'office');
+    const { id } = await actor('prices');
+    await service.as().put(`/users/${id}/permissions/rolecall_act_for`).send({ effect: 'allow' }).expect(201);
+    const terms = { user: id, name: 'x', expiresAt: until(2090) };
+    const { key } = (await service.as().post('/keys').send(terms).expect(201)).body;
+    const made = { user: front, name: 'x', permissions: ['rolecall.check'] };
+    const asFront = () => service.as(key).set('rolecall-act-for', front);
+    expectRefused(await asFront().post('/keys').send(made));
+    expectRefused(
+      await asFront()
+        .post('/keys')
+        .send({ ...made, user: id }),
+    );
+    expectDone(
+      await asFront()
+        .post('/keys')
+        .send({ ...made, expiresAt: until(2090) }),
+    );
+    const identity = { issuer: 'idp', subject: id };
+    expectRefused(await service.as(key).put(`/users/${id}/identities`).send(identity));
+    expectDone(await service.as(key).delete(`/users/${id}/identities`).send(identity));
+    expectDone(
+      await service
+        .as(await service.keyFor(id))
+        .put(`/users/${id}/identities`)
+        .send(identity),
+    );
+  });
+
   test('a key that ends needs holding only until then', async () => {
     const key = await holding([null, 2090]);
     const terms = { user: await newUser('prices'), name: 'x', permissions: ['orders.view_prices'] };
@@ -515,6 +545,35 @@ describe('between the first check and the commit', () => {
       change(id, sql),
     );
     expect((await answer).status).toBeOneOf([401, 403]);
+    expect((await service.as().get(`/users/${user}/roles`)).body.data).toEqual([]);
+  });
+
+  test('whose key is told to end makes none for themselves that lasts longer', async () => {
+    const { id, key } = await actor();
+    const write = service.as(key).post('/keys').send({ user: id, name: 'for good' });
+    const { answer } = await meanwhile(
+      write,
+      (sql) => sql`
+      update rolecall.api_keys set expires_at = now() + interval '1 minute'
+      where user_pk = (select pk from rolecall.users where id = ${id})`,
+    );
+    expectRefused(await answer);
+  });
+
+  test('nobody acts for a user whose id was given to another', async () => {
+    const { id, key } = await actor('prices');
+    await service.as().put(`/users/${id}/permissions/rolecall_act_for`).send({ effect: 'allow' }).expect(201);
+    const front = await newUser('office', 'prices');
+    const user = await newUser();
+    const write = service.as(key).set('rolecall-act-for', front).put(`/users/${user}/roles/prices`);
+    const { answer } = await meanwhile(write, async (sql) => {
+      await sql`update rolecall.users set id = ${`${front}-gone`} where id = ${front}`;
+      await sql`
+        with another as (insert into rolecall.users (id) values (${front}) returning pk)
+        insert into rolecall.user_roles (user_pk, role_pk, scope)
+        select another.pk, roles.pk, '' from another, rolecall.roles where key in ('office', 'prices')`;
+    });
+    expect((await answer).status).toBe(401);
     expect((await service.as().get(`/users/${user}/roles`)).body.data).toEqual([]);
   });
 });

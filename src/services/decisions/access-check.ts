@@ -7,7 +7,7 @@ import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import { isLimited, isSelf, type Principal, usersBehind } from '../../domain/principals.ts';
 import { covers } from '../../domain/scopes.ts';
 import { commonSight, type Sight } from '../../domain/sight.ts';
-import { requirePermissionOf, requireSight, sightOf } from '../guard.ts';
+import { requirePermissionOf, requireSight, sightOf } from '../caller-rights.ts';
 import { accessOn, isAllowedOn, listThrough, scopesThrough } from './credential-reach.ts';
 import type { DecisionCounts } from './decision-counts.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';

@@ -4,7 +4,7 @@ import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
 import { type Principal, usersBehind } from '../../domain/principals.ts';
 import { covers } from '../../domain/scopes.ts';
 import type { Sight } from '../../domain/sight.ts';
-import { isAllowed, sightOf } from '../guard.ts';
+import { isAllowed, sightOf } from '../caller-rights.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
 import type { View } from './views.ts';
 

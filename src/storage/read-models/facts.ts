@@ -15,9 +15,12 @@ export interface Facts {
   readonly users: ReadonlyMap<UserId, UserAccess>;
 }
 
-/** The same, with those of the credentials that were asked about that may still be used. */
+/** The same, with what a caller is held to. */
 export interface FactsOfCallers extends Facts {
-  readonly standing: ReadonlySet<number>;
+  /** Of the credentials that were asked about, those that may still be used, and when each ends by itself, or null. */
+  readonly standing: ReadonlyMap<number, Instant | null>;
+  /** By what the journal names each user: another who has the id of somebody deleted has another. */
+  readonly userPks: ReadonlyMap<UserId, number>;
 }
 
 const noAccess: UserAccess = { active: false, grants: [], exceptions: [] };
@@ -29,7 +32,7 @@ export function accessOf({ users }: Pick<Facts, 'users'>, user: UserId): UserAcc
 
 interface Row extends Moment {
   readonly users: readonly PersonRow[];
-  readonly standing: readonly number[];
+  readonly standing: readonly (readonly [credentialPk: number, endsAt: Instant | null])[];
 }
 
 /**
@@ -50,14 +53,15 @@ export async function loadFacts(
       floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now,
       (select coalesce(json_agg(${person(sql)}), '[]')
         from rolecall.users as people where id = any(${[...users]}::text[])) as users,
-      (select coalesce(json_agg(pk), '[]') from (
-        select pk from rolecall.api_keys where pk = any(${keys}::text[]::bigint[])
+      (select coalesce(json_agg(json_build_array(pk, floor(extract(epoch from expires_at) * 1000))), '[]') from (
+        select pk, expires_at from rolecall.api_keys where pk = any(${keys}::text[]::bigint[])
           and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())
-        union all select -pk from rolecall.identities where pk = any(${identities}::text[]::bigint[])) as those) as standing
+        union all select -pk, null from rolecall.identities where pk = any(${identities}::text[]::bigint[])) as those) as standing
     from rolecall.revision`;
   return {
     now: row.now,
-    standing: new Set(row.standing),
+    standing: new Map(row.standing),
+    userPks: new Map(row.users.map(({ pk, id }) => [id, pk])),
     catalogue: await catalogueAt(handle, row),
     users: new Map(row.users.map(({ pk: _, id, ...access }) => [id, access])),
   };
