@@ -89,8 +89,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'nobody asks whether something is newer': {
     file: 'services/decisions/views.ts',
-    replace: 'if (!isCurrentEnough(asking)) {',
-    by: 'if (!mirror.snapshot) {',
+    replace: 'if (isCurrentEnough(asking))',
+    by: 'if (mirror.snapshot)',
   },
   'what was compiled is never compiled again': {
     file: 'services/decisions/user-cache.ts',

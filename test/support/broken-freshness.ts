@@ -69,8 +69,7 @@ export const brokenFreshness = {
   },
   'a lease has no end': {
     file: freshness,
-    replace:
-      'isWithinLease: () => performance.now() - confirmedAt < (mirror.snapshot?.settings.lease_ms ?? leaseMs),',
+    replace: 'isWithinLease: () => performance.now() - confirmedAt < leaseLasts(),',
     by: 'isWithinLease: () => confirmedAt > 0 || leaseMs < 0,',
   },
   'the catalogue is kept when roles change': {

@@ -15,6 +15,11 @@ export interface Freshness {
   latest(): Promise<void>;
   /** Whether the mirror was last found to have everything less than a lease ago, by the monotonic clock. */
   isWithinLease(): boolean;
+  /**
+   * Begins to read the head, one read at a time, once half of the lease is over: whoever asks under it then does not wait
+   * for one when it ends, however far away the database is.
+   */
+  renewLease(): void;
   /** The primary's clock: as it was last read, moved on by the monotonic clock. Never this host's, nor a standby's. */
   now(): Instant;
   secondsSinceConfirmed(): number;
@@ -74,15 +79,28 @@ export function openFreshness({
     confirmedAt = Math.max(confirmedAt, begun);
   }
 
-  return {
+  const leaseLasts = () => mirror.snapshot?.settings.lease_ms ?? leaseMs;
+  let isRenewing = false;
+
+  const freshness: Freshness = {
     latest: shareReads((waiting) => {
       noteWaiting(waiting);
       return within(deadlineIn(timeoutMs), confirm(), () =>
         unavailable('the newest revision was not known in time'),
       );
     }),
-    isWithinLease: () => performance.now() - confirmedAt < (mirror.snapshot?.settings.lease_ms ?? leaseMs),
+    isWithinLease: () => performance.now() - confirmedAt < leaseLasts(),
+    renewLease() {
+      if (isRenewing || 2 * (performance.now() - confirmedAt) < leaseLasts()) return;
+      isRenewing = true;
+      // What fails is found out by whoever asks when the lease is over.
+      const renewed = () => {
+        isRenewing = false;
+      };
+      freshness.latest().then(renewed, renewed);
+    },
     now,
     secondsSinceConfirmed: () => (performance.now() - confirmedAt) / 1_000,
   };
+  return freshness;
 }

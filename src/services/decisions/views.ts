@@ -92,7 +92,8 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     answer: (view: View) => T,
   ): Promise<T> {
     if ((asking.freshness ?? usualMode) === 'lease') await together();
-    if (!isCurrentEnough(asking)) {
+    if (isCurrentEnough(asking)) freshness.renewLease();
+    else {
       await freshness.latest();
       if (asking.atLeast !== null) requireReached(mirror, asking.atLeast);
     }

@@ -102,6 +102,37 @@ test('a lease runs from before the head was read, and out', async () => {
   expect(slow.freshness.isWithinLease()).toBe(false);
 });
 
+test('a lease is renewed once half of it is over, by one read at a time, and again after one that failed (F-07)', async () => {
+  let reads = 0;
+  let fails = false;
+  const { readHead } = open();
+  const { freshness } = open({
+    leaseMs: 1_000,
+    readHead: async () => {
+      reads += 1;
+      if (fails) throw new Error('cut');
+      return pause(20).then(readHead);
+    },
+  });
+  await freshness.latest();
+  const read = reads;
+  freshness.renewLease();
+  expect(reads).toBe(read);
+  await pause(520);
+  for (let time = 0; time < 5; time += 1) {
+    freshness.renewLease();
+    await pause(1);
+  }
+  expect(reads).toBe(read + 1);
+  await pause(520);
+  fails = true;
+  for (let time = 0; time < 2; time += 1) {
+    freshness.renewLease();
+    await pause(20);
+  }
+  expect(reads).toBe(read + 3);
+});
+
 test("time is the primary's: it goes on between reads, is not set back by a slow one, and follows a clock that was set (C-08)", async () => {
   const { database, freshness } = open();
   await freshness.latest();
