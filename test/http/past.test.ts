@@ -75,6 +75,16 @@ describe('as it was then', () => {
     await service.as().get('/users/root/permissions').query({ at }).expect(status);
   });
 
+  test('is asked with whatever offset a time may have', async () => {
+    const { body: given } = await service.as().post('/users').send({ id: 'ole' }).expect(201);
+    const { body: then } = await ask('ole', given.revision).expect(200);
+    for (const hours of [16, 20, 23]) {
+      const local = new Date(Date.parse(then.at) + hours * 3_600_000 + 1).toISOString().slice(0, -1);
+      const { body } = await ask('ole', `${local}+${hours}:00`).expect(200);
+      expect(body).toMatchObject({ reason: 'not_granted', revision: given.revision });
+    }
+  });
+
   test('is refused for a revision that is still to come', async () => {
     const { body: now } = await service.as().post('/authorize').send({ permission: 'orders.load_order' });
     const [epoch, value] = String(now.revision).split('-');
