@@ -4,7 +4,7 @@ import { parseRevision, type Revision } from './revisions.ts';
 /** When something is asked about: at a revision, or at a time. */
 export type AskedMoment =
   | { readonly revision: Revision }
-  /** UTC with as many digits as were said, and the same in whole milliseconds. */
+  /** UTC with six digits after the point, so that times compare as text, and the same in whole milliseconds. */
   | { readonly time: string; readonly instant: Instant };
 
 const timeForm = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(?:Z|[+-]\d\d:\d\d)$/;
@@ -25,7 +25,7 @@ export function parseMoment(text: string): Parsed<AskedMoment> {
       why: 'a moment is a revision that an answer gave, or a time as 2027-01-31T12:00:00Z',
     };
   // Said in UTC, for PostgreSQL knows no offsets of 16 hours or more; an offset never moves what stands behind the point.
-  const time = `${new Date(instant).toISOString().slice(0, 19)}${form?.[1] ?? ''}Z`;
+  const time = `${new Date(instant).toISOString().slice(0, 19)}${(form?.[1] ?? '.').padEnd(7, '0')}Z`;
   return { ok: true, value: { time, instant } };
 }
 

@@ -18,7 +18,11 @@ import {
   type PastUser,
   usersAfter,
 } from '../../storage/read-models/history.ts';
-import { type PastMoment, placeMoment } from '../../storage/read-models/history-moments.ts';
+import {
+  type PastMoment,
+  placeMoment,
+  type SettledMoment,
+} from '../../storage/read-models/history-moments.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import {
   type AccessCheck,
@@ -28,6 +32,7 @@ import {
   type Question,
   type UserPermissions,
 } from './access-check.ts';
+import type { Settle } from './settling.ts';
 
 /** A moment of the past with what roles meant then. */
 export interface Then extends PastMoment {
@@ -60,15 +65,16 @@ export interface Past {
     user: UserId,
     scope: Scope,
   ): Promise<PastAnswer & { readonly permissions: UserPermissions }>;
-  /** The moment, on the handle's snapshot. */
-  then(handle: ReadHandle, at: AskedMoment): Promise<Then>;
+  readonly settle: Settle;
+  /** The moment, on the handle's snapshot, which was begun after it was settled. */
+  then(handle: ReadHandle, at: SettledMoment): Promise<Then>;
   /** Whoever had the ids then; who is not in it did not exist. */
   usersNamed(handle: ReadHandle, then: Then, ids: Iterable<UserId>): Promise<ReadonlyMap<UserId, PastUser>>;
 }
 
 const mostCatalogues = 8;
 
-export function openPast(transactions: Transactions, accessCheck: AccessCheck): Past {
+export function openPast(transactions: Transactions, accessCheck: AccessCheck, settle: Settle): Past {
   const known = new Map<string, Pick<Then, 'catalogue' | 'rows'>>();
 
   async function catalogueThen({ sql }: ReadHandle, { revision }: PastMoment) {
@@ -84,7 +90,7 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
     return made;
   }
 
-  async function then(handle: ReadHandle, at: AskedMoment): Promise<Then> {
+  async function then(handle: ReadHandle, at: SettledMoment): Promise<Then> {
     const moment = await placeMoment(handle.sql, at);
     return { ...moment, ...(await catalogueThen(handle, moment)) };
   }
@@ -123,8 +129,9 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
     about: readonly (readonly [UserId, Scope])[],
   ) {
     await admit(asking, permission, about);
+    const settled = await settle(asking.deadline, at);
     const seen = await transactions.read(asking.deadline, async (handle) => {
-      const moment = await then(handle, at);
+      const moment = await then(handle, settled);
       return { moment, users: await usersNamed(handle, moment, new Set(about.map(([user]) => user))) };
     });
     const mistaken = about.filter(
@@ -135,6 +142,7 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
   }
 
   return {
+    settle,
     then,
     usersNamed,
 
