@@ -1,6 +1,9 @@
+import type { Catalogue } from '../../domain/decision/catalogue.ts';
 import { scopesOf } from '../../domain/decision/effective-access.ts';
+import { nextChange } from '../../domain/decision/next-change.ts';
 import type { CompiledAccess } from '../../domain/decision/user-access.ts';
-import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
+import type { Instant, PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
+import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import { type Principal, usersBehind } from '../../domain/principals.ts';
 import { covers } from '../../domain/scopes.ts';
 import type { Sight } from '../../domain/sight.ts';
@@ -29,21 +32,47 @@ export function listOn(view: View, lists: PermissionLists, user: UserId, scope: 
   return lists.of(found, found.at(view.snapshot.catalogue, view.now), scope);
 }
 
-/** What the caller may do through a credential that leaves less than all. Roles would promise more, and are left out. */
+/** What users have, at one revision and one instant. */
+export interface Standing {
+  readonly catalogue: Catalogue;
+  readonly at: Instant;
+  accessOf(user: UserId): CompiledAccess | undefined;
+}
+
+/** What the caller may do through a credential that leaves less than all. */
 export function listThrough(
   view: View,
   lists: PermissionLists,
   caller: Principal,
   scope: Scope,
 ): UserPermissions {
-  const whole = listOn(view, lists, caller.userId, scope);
-  const changes = usersBehind(caller).map((user) => listOn(view, lists, user, scope).expiresAt);
-  return {
-    ...whole,
-    permissions: whole.permissions.filter((slug) => isAllowedOn(view, caller, slug, scope)),
-    roles: [],
-    expiresAt: changes.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a)),
-  };
+  const accessOf = (user: UserId) => accessOn(view, user);
+  const standing = { catalogue: view.snapshot.catalogue, at: view.now, accessOf };
+  return limitedList(listOn(view, lists, caller.userId, scope), standing, caller);
+}
+
+/** What such a credential leaves of its user's list. Roles would promise more, and are left out. */
+export function limitedList(whole: UserPermissions, standing: Standing, caller: Principal): UserPermissions {
+  const { catalogue, accessOf } = standing;
+  const permissions = whole.permissions.filter((slug) =>
+    isAllowed(catalogue, accessOf, caller, slug, whole.scope),
+  );
+  return { ...whole, permissions, roles: [], expiresAt: limitedChange(standing, caller, whole.scope) };
+}
+
+const actFor = 'rolecall_act_for' satisfies BuiltinPermission as string as PermissionSlug;
+
+/** When what is left changes by itself. */
+function limitedChange(
+  { catalogue, at, accessOf }: Standing,
+  { userId, narrowedTo, through }: Principal,
+  scope: Scope,
+): Instant | null {
+  const own = accessOf(userId);
+  const other = through && accessOf(through.userId);
+  if (own === undefined || other === undefined) return null;
+  const limits = { narrowedTo, through: other && { access: other.user, needs: actFor } };
+  return nextChange(catalogue, own.user, scope, at, limits);
 }
 
 /** Where the caller may do something, or with null anything, through such a credential. */
@@ -59,6 +88,9 @@ export function scopesThrough(
     return access === undefined ? [] : scopesOf(access, null).scopes;
   });
   const places = new Set(held.map((scope) => (covers(scope, caller.within) ? caller.within : scope)));
-  const holdsAt = (scope: Scope) => listThrough(view, lists, caller, scope).permissions.length > 0;
+  const holdsAt = (scope: Scope) =>
+    listOn(view, lists, caller.userId, scope).permissions.some((slug) =>
+      isAllowedOn(view, caller, slug, scope),
+    );
   return { scopes: [...places].filter(holdsAt).sort(), denied: [] };
 }
