@@ -1,4 +1,5 @@
 import type { Catalogue } from '../../domain/decision/catalogue.ts';
+import type { Decision } from '../../domain/decision/decide.ts';
 import { scopesOf } from '../../domain/decision/effective-access.ts';
 import { nextChange } from '../../domain/decision/next-change.ts';
 import type { CompiledAccess } from '../../domain/decision/user-access.ts';
@@ -11,16 +12,6 @@ import { isAllowed, sightOf } from '../guard.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
 import type { View } from './views.ts';
 
-/** Whether the caller may do something in a scope: with this credential, and with whoever acts for them. */
-export function isAllowedOn(
-  view: View,
-  caller: Principal,
-  permission: PermissionSlug,
-  scope: Scope,
-): boolean {
-  return isAllowed(view.snapshot.catalogue, (user) => accessOn(view, user), caller, permission, scope);
-}
-
 export function accessOn({ snapshot, now, users }: View, user: UserId): CompiledAccess | undefined {
   return users.get(user)?.at(snapshot.catalogue, now);
 }
@@ -32,11 +23,34 @@ export function listOn(view: View, lists: PermissionLists, user: UserId, scope: 
   return lists.of(found, found.at(view.snapshot.catalogue, view.now), scope);
 }
 
-/** What users have, at one revision and one instant. */
+/** What users have, at one revision and one instant: now, or at a moment of the past. */
 export interface Standing {
   readonly catalogue: Catalogue;
   readonly at: Instant;
   accessOf(user: UserId): CompiledAccess | undefined;
+}
+
+export function standingOn(view: View): Standing {
+  return {
+    catalogue: view.snapshot.catalogue,
+    at: view.now,
+    accessOf: (user) => accessOn(view, user),
+  };
+}
+
+/** The answer about what a user may do and this credential of theirs may not. */
+const besideCredential: Decision = Object.freeze({ allowed: false, reason: 'not_granted' });
+
+/** What a credential that leaves less than all leaves of a decision about its user. */
+export function limitedDecision(
+  whole: Decision,
+  { catalogue, accessOf }: Standing,
+  caller: Principal,
+  permission: PermissionSlug,
+  scope: Scope,
+): Decision {
+  const isLeft = !whole.allowed || isAllowed(catalogue, accessOf, caller, permission, scope);
+  return isLeft ? whole : besideCredential;
 }
 
 /** What the caller may do through a credential that leaves less than all. */
@@ -46,9 +60,7 @@ export function listThrough(
   caller: Principal,
   scope: Scope,
 ): UserPermissions {
-  const accessOf = (user: UserId) => accessOn(view, user);
-  const standing = { catalogue: view.snapshot.catalogue, at: view.now, accessOf };
-  return limitedList(listOn(view, lists, caller.userId, scope), standing, caller);
+  return limitedList(listOn(view, lists, caller.userId, scope), standingOn(view), caller);
 }
 
 /** What such a credential leaves of its user's list. Roles would promise more, and are left out. */
@@ -88,9 +100,10 @@ export function scopesThrough(
     return access === undefined ? [] : scopesOf(access, null).scopes;
   });
   const places = new Set(held.map((scope) => (covers(scope, caller.within) ? caller.within : scope)));
+  const { catalogue, accessOf } = standingOn(view);
   const holdsAt = (scope: Scope) =>
     listOn(view, lists, caller.userId, scope).permissions.some((slug) =>
-      isAllowedOn(view, caller, slug, scope),
+      isAllowed(catalogue, accessOf, caller, slug, scope),
     );
   return { scopes: [...places].filter(holdsAt).sort(), denied: [] };
 }
