@@ -11,6 +11,7 @@ import { type Holders, openHolders } from './services/decisions/holders.ts';
 import { openPast, type Past } from './services/decisions/past.ts';
 import { openPastDiff, type PastDiff } from './services/decisions/past-diff.ts';
 import { openPastHolders, type PastHolders } from './services/decisions/past-holders.ts';
+import { openSettling } from './services/decisions/settling.ts';
 import { type Denials, openDenials } from './services/denials.ts';
 import { type Doorstep, openDoorstep } from './services/doorstep.ts';
 import { type Epochs, openEpochs } from './services/epochs.ts';
@@ -35,9 +36,11 @@ import { openSettings, type Settings } from './services/settings.ts';
 import { openUsers, type Users } from './services/users.ts';
 import { openWrongKeys } from './services/wrong-keys.ts';
 import { openDatabase } from './storage/database.ts';
+import { deadlineIn } from './storage/deadline.ts';
 import { readSteps } from './storage/migrations/steps.ts';
 import { type Listener, openListener } from './storage/notifications.ts';
 import { openCursors } from './storage/pagination.ts';
+import { readWritesUnderWay } from './storage/read-models/writes-under-way.ts';
 import { openTransactions } from './storage/transaction.ts';
 
 /** Everything that lives as long as the process, built once. */
@@ -132,7 +135,8 @@ export async function openRuntime(
   metrics.gauge('rolecall_notifications_heard', 'Whether notifications of the database arrive', () =>
     listener?.hears ? 1 : 0,
   );
-  const past = openPast(transactions, accessCheck);
+  const settle = openSettling(() => database.run(deadlineIn(requestTimeoutMs), readWritesUnderWay));
+  const past = openPast(transactions, accessCheck, settle);
   const denials = openDenials(database);
   metrics.counter('rolecall_denials_total', 'Refused attempts at administration, kept and dropped', () =>
     denials.counts(),

@@ -8,8 +8,15 @@ test('a moment is a revision or a time, and a time keeps its microseconds', () =
   });
   const time = '2027-01-31T12:00:00.000417Z';
   expect(parseMoment(time)).toEqual({ ok: true, value: { time, instant: Date.UTC(2027, 0, 31, 12) } });
-  const elsewhere = '2027-01-31T13:00:00+01:00';
-  expect(parseMoment(elsewhere)).toMatchObject({ ok: true, value: { instant: Date.UTC(2027, 0, 31, 12) } });
+});
+
+test.each([
+  ['2027-01-31T13:00:00+01:00', '2027-01-31T12:00:00.000000Z', Date.UTC(2027, 0, 31, 12)],
+  ['2027-01-01T08:00:00.000417+20:00', '2026-12-31T12:00:00.000417Z', Date.UTC(2026, 11, 31, 12)],
+  ['2026-12-31T23:30:59.9999-16:00', '2027-01-01T15:30:59.999900Z', Date.UTC(2027, 0, 1, 15, 30, 59, 999)],
+  ['2027-01-31T24:00:00Z', '2027-02-01T00:00:00.000000Z', Date.UTC(2027, 1, 1)],
+])('a time is said in UTC, with six digits: %s', (text, time, instant) => {
+  expect(parseMoment(text)).toEqual({ ok: true, value: { time, instant } });
 });
 
 test.each([

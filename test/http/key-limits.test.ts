@@ -147,6 +147,29 @@ describe('what is asked about the caller', () => {
     expect(await scopes('orders.view_order')).toEqual(['']);
     expect(await scopes('orders.cancel_order')).toEqual([]);
   });
+
+  test('says until when that is so, and not when what the credential leaves out changes', async () => {
+    const give = (user: string, what: string, terms: object) =>
+      service.as().put(`/users/${user}/${what}`).send(terms).expect(201);
+    const until = (year: number) => ({ expiresAt: `${year}-01-01T00:00:00.000Z` });
+    const [user, other] = [await newUser('viewer'), await newUser('loader')];
+    await give(user, 'roles/loader', until(2999));
+    await give(user, 'permissions/rolecall_act_for', { effect: 'allow' });
+    await give(other, 'roles/accountant', until(2998));
+    const endOf = async (permission: string, actingFor?: string) => {
+      const { key } = await keyOf(user, { permissions: [permission, 'rolecall.act_for'] });
+      const as = service.as(key);
+      if (actingFor !== undefined) as.set('rolecall-act-for', actingFor);
+      return (await as.get('/me/permissions').expect(200)).body.expiresAt;
+    };
+    // Loaders may do this as viewers may, so that it stays; and that as nobody else.
+    expect(await endOf('documents.view_document')).toBeNull();
+    expect(await endOf('orders.load_order')).toBe(until(2999).expiresAt);
+    // What both have until one of them has not.
+    expect(await endOf('documents.view_document', other)).toBeNull();
+    expect(await endOf('orders.load_order', other)).toBe(until(2999).expiresAt);
+    expect(await endOf('customers.view_customer', other)).toBe(until(2998).expiresAt);
+  });
 });
 
 describe('a key without a list of permissions', () => {

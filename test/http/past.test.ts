@@ -75,6 +75,16 @@ describe('as it was then', () => {
     await service.as().get('/users/root/permissions').query({ at }).expect(status);
   });
 
+  test('is asked with whatever offset a time may have', async () => {
+    const { body: given } = await service.as().post('/users').send({ id: 'ole' }).expect(201);
+    const { body: then } = await ask('ole', given.revision).expect(200);
+    for (const hours of [16, 20, 23]) {
+      const local = new Date(Date.parse(then.at) + hours * 3_600_000 + 1).toISOString().slice(0, -1);
+      const { body } = await ask('ole', `${local}+${hours}:00`).expect(200);
+      expect(body).toMatchObject({ reason: 'not_granted', revision: given.revision });
+    }
+  });
+
   test('is refused for a revision that is still to come', async () => {
     const { body: now } = await service.as().post('/authorize').send({ permission: 'orders.load_order' });
     const [epoch, value] = String(now.revision).split('-');
@@ -135,6 +145,69 @@ describe('as it was then', () => {
     const own = await revisionOf(service.as(key).get('/me/permissions').expect(200));
     const { body } = await service.as(key).get('/me/permissions').query({ at: own }).expect(200);
     expect(body).toMatchObject({ user: 'kim', permissions: [] });
+  });
+
+  test('is answered for the credential where it is asked about the caller, as now', async () => {
+    const root = service.as();
+    const key = async (terms: object) =>
+      (
+        await root
+          .post('/keys')
+          .send({ user: 'kay', name: 'x', ...terms })
+          .expect(201)
+      ).body.key as string;
+    await service.keyFor('kay', 'manager');
+    await root.put('/users/kay/roles/loader').send({ expiresAt: '2999-01-01T00:00:00Z' }).expect(201);
+    const at = await revisionOf(root.get('/users/kay/permissions').expect(200));
+    const narrowed = await key({ permissions: ['orders.view_order', 'rolecall.check'] });
+    const mine = await service.as(narrowed).get('/me/permissions').query({ at }).expect(200);
+    expect(mine.body).toMatchObject({ user: 'kay', permissions: ['orders_view_order'], roles: [] });
+    expect(mine.body.expiresAt).toBeNull();
+    const checks = [
+      { permission: 'orders.view_order' },
+      { permission: 'orders.cancel_order' },
+      { user: 'kay', permission: 'orders.cancel_order' },
+    ];
+    for (const moment of [undefined, at]) {
+      const { body } = await service
+        .as(narrowed)
+        .post('/authorize/batch')
+        .send({ at: moment, checks })
+        .expect(200);
+      expect(body.results).toMatchObject([
+        { allowed: true },
+        { allowed: false, reason: 'not_granted' },
+        { allowed: true },
+      ]);
+    }
+    const one = { permission: 'orders.cancel_order', at };
+    expect((await service.as(narrowed).post('/authorize').send(one)).body).toMatchObject({ allowed: false });
+    const inNorth = await key({ scope: 'north' });
+    await service.as(inNorth).get('/me/permissions').query({ at }).expect(403);
+    const there = await service.as(inNorth).get('/me/permissions').query({ at, scope: 'north' }).expect(200);
+    expect(there.body.permissions).toContain('orders_cancel_order');
+  });
+
+  test('is answered for both, where somebody acts for the caller', async () => {
+    const root = service.as();
+    const backend = await service.keyFor('bea', 'viewer');
+    await root.post('/users').send({ id: 'max' }).expect(201);
+    await root.put('/users/max/roles/manager').expect(201);
+    const before = await revisionOf(root.get('/users/max/permissions').expect(200));
+    const may = { effect: 'allow' };
+    const at = await revisionOf(root.put('/users/bea/permissions/rolecall_act_for').send(may).expect(201));
+    const as = () => service.as(backend).set('rolecall-act-for', 'max');
+    const now = (await as().get('/me/permissions').expect(200)).body;
+    expect(now.permissions).toContain('orders_view_order');
+    const then = (await as().get('/me/permissions').query({ at }).expect(200)).body;
+    expect(then).toMatchObject({ user: 'max', permissions: now.permissions, roles: [] });
+    for (const permission of ['orders.view_order', 'orders.cancel_order']) {
+      const { body } = await as().post('/authorize').send({ permission, at }).expect(200);
+      expect(body.allowed).toBe(permission === 'orders.view_order');
+    }
+    // Nobody could act for anybody then.
+    const { body } = await as().get('/me/permissions').query({ at: before }).expect(200);
+    expect(body.permissions).toEqual([]);
   });
 
   test('needs what asking now needs', async () => {

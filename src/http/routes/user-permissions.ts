@@ -60,9 +60,8 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
     },
     handler: async (request, reply) => {
       const asking = askingOf(request, request.query);
-      const { userId } = asking.caller;
       const { scope, at } = request.query;
-      if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, userId, scope));
+      if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, null, scope));
       sendPage(request, reply, await accessCheck.permissionsOf(asking, null, scope));
     },
   });

@@ -8,7 +8,7 @@ import { isLimited, isSelf, type Principal, usersBehind } from '../../domain/pri
 import { covers } from '../../domain/scopes.ts';
 import { commonSight, type Sight } from '../../domain/sight.ts';
 import { requirePermissionOf, requireSight, sightOf } from '../caller-rights.ts';
-import { accessOn, isAllowedOn, listThrough, scopesThrough } from './credential-reach.ts';
+import { accessOn, limitedDecision, listThrough, scopesThrough, standingOn } from './credential-reach.ts';
 import type { DecisionCounts } from './decision-counts.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
 import type { CachedUser } from './user-cache.ts';
@@ -100,8 +100,8 @@ export function openAccessCheck({
   function decideOn(view: View, { caller, freshness = usualMode }: Asking, question: Question): Answer {
     const { user, permission, scope } = question;
     let decision = decide(view.snapshot.catalogue, accessOn(view, user ?? caller.userId), permission, scope);
-    const isThrough = user === null && decision.allowed && isLimited(caller);
-    if (isThrough && !isAllowedOn(view, caller, permission, scope)) decision = besideCredential;
+    if (user === null && isLimited(caller))
+      decision = limitedDecision(decision, standingOn(view), caller, permission, scope);
     counts.add(freshness, decision);
     return { permission, decision };
   }
@@ -123,7 +123,7 @@ export function openAccessCheck({
       for (const { user } of questions) if (user !== null) users.add(user);
       return views.of(asking, [...users], (view) => {
         refuseTooMany(questions.length, 'authorize_batch_limit', view.snapshot.settings);
-        const foreign = questions.filter(({ user }) => user !== null && !isSelf(caller, user));
+        const foreign = questions.filter(({ user }) => isForeign(caller, user));
         for (const scope of new Set(foreign.map((question) => question.scope)))
           requireOn(view, caller, aboutOthers.ask, scope);
         if (isLimited(caller))
@@ -150,8 +150,7 @@ export function openAccessCheck({
     scopesOf(asking, user, permission) {
       const { caller } = asking;
       return views.of(asking, concerned(caller, user), (view) => {
-        const isForeign = user !== null && !isSelf(caller, user);
-        const sight = isForeign
+        const sight = isForeign(caller, user)
           ? sightOn(view, caller, aboutOthers.see)
           : { scopes: [caller.within], denied: [] };
         const found = userOn(view, user ?? caller.userId);
@@ -190,9 +189,6 @@ export function openAccessCheck({
   };
 }
 
-/** The answer about what a user may do and this credential of theirs may not. */
-const besideCredential: Decision = Object.freeze({ allowed: false, reason: 'not_granted' });
-
 /** Whom a view must know so that the caller can be told about a user. */
 function concerned(caller: Principal, user: UserId | null): readonly UserId[] {
   const callers = usersBehind(caller);
@@ -214,9 +210,19 @@ function requireAskingOn(
   permission: BuiltinPermission,
   scope: Scope,
 ): void {
-  if (user !== null && !isSelf(caller, user)) requireOn(view, caller, permission, scope);
-  else if (!covers(caller.within, scope))
-    throw new RolecallError('forbidden', `this credential only works in ${caller.within} and below`);
+  if (isForeign(caller, user)) requireOn(view, caller, permission, scope);
+  else requireWithin(caller, scope);
+}
+
+/** Whether a question is about somebody whom the caller may not ask about as about themselves. */
+export function isForeign(caller: Principal, user: UserId | null): user is UserId {
+  return user !== null && !isSelf(caller, user);
+}
+
+/** Throws `forbidden` where the caller's credential does not work. */
+export function requireWithin({ within }: Principal, scope: Scope): void {
+  if (!covers(within, scope))
+    throw new RolecallError('forbidden', `this credential only works in ${within} and below`);
 }
 
 function requireOn(view: View, caller: Principal, permission: BuiltinPermission, scope: Scope): void {

@@ -1,22 +1,16 @@
+import type { Catalogue } from '../../domain/decision/catalogue.ts';
+import type { Decision } from '../../domain/decision/decide.ts';
 import { scopesOf } from '../../domain/decision/effective-access.ts';
+import { nextChange } from '../../domain/decision/next-change.ts';
 import type { CompiledAccess } from '../../domain/decision/user-access.ts';
-import type { PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
+import type { Instant, PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
+import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import { type Principal, usersBehind } from '../../domain/principals.ts';
 import { covers } from '../../domain/scopes.ts';
 import type { Sight } from '../../domain/sight.ts';
 import { isAllowed, sightOf } from '../caller-rights.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
 import type { View } from './views.ts';
-
-/** Whether the caller may do something in a scope: with this credential, and with whoever acts for them. */
-export function isAllowedOn(
-  view: View,
-  caller: Principal,
-  permission: PermissionSlug,
-  scope: Scope,
-): boolean {
-  return isAllowed(view.snapshot.catalogue, (user) => accessOn(view, user), caller, permission, scope);
-}
 
 export function accessOn({ snapshot, now, users }: View, user: UserId): CompiledAccess | undefined {
   return users.get(user)?.at(snapshot.catalogue, now);
@@ -29,21 +23,68 @@ export function listOn(view: View, lists: PermissionLists, user: UserId, scope: 
   return lists.of(found, found.at(view.snapshot.catalogue, view.now), scope);
 }
 
-/** What the caller may do through a credential that leaves less than all. Roles would promise more, and are left out. */
+/** What users have, at one revision and one instant: now, or at a moment of the past. */
+export interface Standing {
+  readonly catalogue: Catalogue;
+  readonly at: Instant;
+  accessOf(user: UserId): CompiledAccess | undefined;
+}
+
+export function standingOn(view: View): Standing {
+  return {
+    catalogue: view.snapshot.catalogue,
+    at: view.now,
+    accessOf: (user) => accessOn(view, user),
+  };
+}
+
+/** The answer about what a user may do and this credential of theirs may not. */
+const besideCredential: Decision = Object.freeze({ allowed: false, reason: 'not_granted' });
+
+/** What a credential that leaves less than all leaves of a decision about its user. */
+export function limitedDecision(
+  whole: Decision,
+  { catalogue, accessOf }: Standing,
+  caller: Principal,
+  permission: PermissionSlug,
+  scope: Scope,
+): Decision {
+  const isLeft = !whole.allowed || isAllowed(catalogue, accessOf, caller, permission, scope);
+  return isLeft ? whole : besideCredential;
+}
+
+/** What the caller may do through a credential that leaves less than all. */
 export function listThrough(
   view: View,
   lists: PermissionLists,
   caller: Principal,
   scope: Scope,
 ): UserPermissions {
-  const whole = listOn(view, lists, caller.userId, scope);
-  const changes = usersBehind(caller).map((user) => listOn(view, lists, user, scope).expiresAt);
-  return {
-    ...whole,
-    permissions: whole.permissions.filter((slug) => isAllowedOn(view, caller, slug, scope)),
-    roles: [],
-    expiresAt: changes.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a)),
-  };
+  return limitedList(listOn(view, lists, caller.userId, scope), standingOn(view), caller);
+}
+
+/** What such a credential leaves of its user's list. Roles would promise more, and are left out. */
+export function limitedList(whole: UserPermissions, standing: Standing, caller: Principal): UserPermissions {
+  const { catalogue, accessOf } = standing;
+  const permissions = whole.permissions.filter((slug) =>
+    isAllowed(catalogue, accessOf, caller, slug, whole.scope),
+  );
+  return { ...whole, permissions, roles: [], expiresAt: limitedChange(standing, caller, whole.scope) };
+}
+
+const actFor = 'rolecall_act_for' satisfies BuiltinPermission as string as PermissionSlug;
+
+/** When what is left changes by itself. */
+function limitedChange(
+  { catalogue, at, accessOf }: Standing,
+  { userId, narrowedTo, through }: Principal,
+  scope: Scope,
+): Instant | null {
+  const own = accessOf(userId);
+  const other = through && accessOf(through.userId);
+  if (own === undefined || other === undefined) return null;
+  const limits = { narrowedTo, through: other && { access: other.user, needs: actFor } };
+  return nextChange(catalogue, own.user, scope, at, limits);
 }
 
 /** Where the caller may do something, or with null anything, through such a credential. */
@@ -59,6 +100,10 @@ export function scopesThrough(
     return access === undefined ? [] : scopesOf(access, null).scopes;
   });
   const places = new Set(held.map((scope) => (covers(scope, caller.within) ? caller.within : scope)));
-  const holdsAt = (scope: Scope) => listThrough(view, lists, caller, scope).permissions.length > 0;
+  const { catalogue, accessOf } = standingOn(view);
+  const holdsAt = (scope: Scope) =>
+    listOn(view, lists, caller.userId, scope).permissions.some((slug) =>
+      isAllowed(catalogue, accessOf, caller, slug, scope),
+    );
   return { scopes: [...places].filter(holdsAt).sort(), denied: [] };
 }

@@ -19,6 +19,7 @@ import { covers, scopesCovering } from '../../domain/scopes.ts';
 import { type Sight, sees, seesNothing } from '../../domain/sight.ts';
 import type { ReadHandle } from '../../storage/database.ts';
 import { type ExplanationRows, loadExplanationRows } from '../../storage/read-models/explanation-rows.ts';
+import type { SettledMoment } from '../../storage/read-models/history-moments.ts';
 import { readMoment } from '../../storage/read-models/moment.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import type { AccessCheck, Asking } from './access-check.ts';
@@ -102,7 +103,7 @@ export function openExplanations(
 
   async function then(
     handle: ReadHandle,
-    asked: AskedMoment,
+    asked: SettledMoment,
     { user, permission, scope }: About,
     { caller }: Asking,
   ): Promise<Basis> {
@@ -121,8 +122,9 @@ export function openExplanations(
     async of(asking, about, at) {
       const { user, permission, scope } = about;
       const sight = await sightInto(asking, user, scope);
+      const settled = at && (await past.settle(asking.deadline, at));
       const basis = await transactions.read(asking.deadline, (handle) =>
-        at === undefined ? now(handle, about) : then(handle, at, about, asking),
+        settled === undefined ? now(handle, about) : then(handle, settled, about, asking),
       );
       const { rows, catalogue, revision, isStranger = false } = basis;
       // Somebody else had the caller's id then: they are no business of the caller's own.

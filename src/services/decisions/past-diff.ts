@@ -3,7 +3,6 @@ import { RolecallError } from '../../domain/errors.ts';
 import type { UserId } from '../../domain/ids.ts';
 import type { AskedMoment } from '../../domain/moments.ts';
 import { formatRevision } from '../../domain/revisions.ts';
-import { readNow } from '../../storage/read-models/history-moments.ts';
 import { type JournalRow, journalRowsBefore } from '../../storage/read-models/journal-rows.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import type { Call } from '../call.ts';
@@ -30,12 +29,10 @@ const mostChanges = 200;
 
 export function openPastDiff(transactions: Transactions, past: Past): PastDiff {
   return {
-    between: (call, id, from, to) =>
-      transactions.read(call.deadline, async (handle) => {
-        const [before, after] = [
-          await past.then(handle, from),
-          await past.then(handle, to ?? (await readNow(handle.sql))),
-        ];
+    async between(call, id, from, to) {
+      const settled = [await past.settle(call.deadline, from), await past.settle(call.deadline, to)] as const;
+      return transactions.read(call.deadline, async (handle) => {
+        const [before, after] = [await past.then(handle, settled[0]), await past.then(handle, settled[1])];
         if (before.at > after.at || before.revision.value > after.revision.value)
           throw new RolecallError('invalid_input', '`from` is later than `to`');
         const was = (await past.usersNamed(handle, before, [id])).get(id);
@@ -55,7 +52,8 @@ export function openPastDiff(transactions: Transactions, past: Past): PastDiff {
             mostChanges,
           ),
         };
-      }),
+      });
+    },
   };
 }
 

@@ -29,10 +29,11 @@ export interface PastHolders {
 
 export function openPastHolders(transactions: Transactions, cursors: Cursors, past: Past): PastHolders {
   return {
-    ofPermission: (call, asked, permission, scope, page) =>
-      transactions.read(call.deadline, async (handle) => {
+    async ofPermission(call, asked, permission, scope, page) {
+      const settled = await past.settle(call.deadline, asked);
+      return transactions.read(call.deadline, async (handle) => {
         const { sql } = handle;
-        const { revision, at, catalogue, rows } = await past.then(handle, asked);
+        const { revision, at, catalogue, rows } = await past.then(handle, settled);
         const permissionPk = rows.permissionPks.get(permission);
         if (permissionPk === undefined)
           throw new RolecallError('unknown_permission', `there was no permission "${permission}" then`);
@@ -56,7 +57,8 @@ export function openPastHolders(transactions: Transactions, cursors: Cursors, pa
           },
         });
         return { ...found, revision: formatRevision(revision), at };
-      }),
+      });
+    },
   };
 }
 

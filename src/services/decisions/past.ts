@@ -2,12 +2,12 @@ import { Catalogue } from '../../domain/decision/catalogue.ts';
 import { decide } from '../../domain/decision/decide.ts';
 import { effectiveAccess } from '../../domain/decision/effective-access.ts';
 import { nextChange } from '../../domain/decision/next-change.ts';
-import { compileAccess } from '../../domain/decision/user-access.ts';
+import { type CompiledAccess, compileAccess } from '../../domain/decision/user-access.ts';
 import { RolecallError } from '../../domain/errors.ts';
 import type { Instant, Scope, UserId } from '../../domain/ids.ts';
 import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import type { AskedMoment } from '../../domain/moments.ts';
-import { isLimited, type Principal } from '../../domain/principals.ts';
+import { isLimited, type Principal, usersBehind } from '../../domain/principals.ts';
 import { formatRevision } from '../../domain/revisions.ts';
 import type { ReadHandle } from '../../storage/database.ts';
 import { keysEverNamed } from '../../storage/erasure.ts';
@@ -18,16 +18,24 @@ import {
   type PastUser,
   usersAfter,
 } from '../../storage/read-models/history.ts';
-import { type PastMoment, placeMoment } from '../../storage/read-models/history-moments.ts';
+import {
+  type PastMoment,
+  placeMoment,
+  type SettledMoment,
+} from '../../storage/read-models/history-moments.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import {
   type AccessCheck,
   type Answer,
   type Asking,
   aboutOthers,
+  isForeign,
   type Question,
+  requireWithin,
   type UserPermissions,
 } from './access-check.ts';
+import { limitedDecision, limitedList, type Standing } from './credential-reach.ts';
+import type { Settle } from './settling.ts';
 
 /** A moment of the past with what roles meant then. */
 export interface Then extends PastMoment {
@@ -41,10 +49,24 @@ export interface PastAnswer {
   readonly at: Instant;
 }
 
+/** Who is asked about, or with null the caller, and where. */
+type About = readonly [user: UserId | null, scope: Scope];
+
+/** What an answer is computed from. */
+interface Seen {
+  readonly moment: Then;
+  accessOf(user: UserId | null): CompiledAccess | undefined;
+  /** Whether a question is about what the caller may do through a credential that leaves less than all. */
+  isThrough(user: UserId | null): boolean;
+  /** What the caller and whoever acts for them had then: they, not whoever had their ids. */
+  readonly behind: Standing;
+}
+
 /**
  * Answers as they would have been, from the journal alone: of everything the last entry up to a revision says what stood
  * after it. Who may ask is decided by what the caller may do now. An id is whoever had it then: somebody who has another's
- * id since does not ask about themselves.
+ * id since does not ask about themselves. What is asked about the caller is answered for what they and whoever acts for them
+ * had then, as far as the credential reaches now: nobody is told of more than they could have done with it.
  */
 export interface Past {
   /** All at one moment, in the order of the questions. */
@@ -53,22 +75,23 @@ export interface Past {
     at: AskedMoment,
     questions: readonly Question[],
   ): Promise<PastAnswer & { readonly answers: readonly Answer[] }>;
-  /** Throws `unknown_user`. */
+  /** Throws `unknown_user`; null is the caller. */
   permissionsOf(
     asking: Asking,
     at: AskedMoment,
-    user: UserId,
+    user: UserId | null,
     scope: Scope,
   ): Promise<PastAnswer & { readonly permissions: UserPermissions }>;
-  /** The moment, on the handle's snapshot. */
-  then(handle: ReadHandle, at: AskedMoment): Promise<Then>;
+  readonly settle: Settle;
+  /** The moment, on the handle's snapshot, which was begun after it was settled. */
+  then(handle: ReadHandle, at: SettledMoment): Promise<Then>;
   /** Whoever had the ids then; who is not in it did not exist. */
   usersNamed(handle: ReadHandle, then: Then, ids: Iterable<UserId>): Promise<ReadonlyMap<UserId, PastUser>>;
 }
 
 const mostCatalogues = 8;
 
-export function openPast(transactions: Transactions, accessCheck: AccessCheck): Past {
+export function openPast(transactions: Transactions, accessCheck: AccessCheck, settle: Settle): Past {
   const known = new Map<string, Pick<Then, 'catalogue' | 'rows'>>();
 
   async function catalogueThen({ sql }: ReadHandle, { revision }: PastMoment) {
@@ -84,7 +107,7 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
     return made;
   }
 
-  async function then(handle: ReadHandle, at: AskedMoment): Promise<Then> {
+  async function then(handle: ReadHandle, at: SettledMoment): Promise<Then> {
     const moment = await placeMoment(handle.sql, at);
     return { ...moment, ...(await catalogueThen(handle, moment)) };
   }
@@ -95,83 +118,91 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck): 
     return new Map(users.map((user) => [named.get(user.pk) as UserId, user]));
   }
 
-  /** What the caller may not ask is found out before anything is read. */
-  async function admit(
-    asking: Asking,
-    permission: BuiltinPermission,
-    about: readonly (readonly [UserId, Scope])[],
-  ) {
-    const others = about.filter(([user]) => !isWhole(asking.caller, user));
-    await accessCheck.requireValid(asking);
-    await requireIn(asking, permission, others);
-  }
-
-  async function requireIn(
-    asking: Asking,
-    permission: BuiltinPermission,
-    about: readonly (readonly [UserId, Scope])[],
-  ) {
+  async function requireIn(asking: Asking, permission: BuiltinPermission, about: readonly About[]) {
     for (const scope of new Set(about.map(([, place]) => place)))
       await accessCheck.requireOf(asking, permission, scope);
   }
 
-  /** The moment, and those who had the ids then, where the caller may ask about them. */
+  /** What the caller may not ask is found out before anything is read. */
+  async function admit(asking: Asking, permission: BuiltinPermission, about: readonly About[]) {
+    const { caller } = asking;
+    await accessCheck.requireValid(asking);
+    for (const [user, scope] of about) if (!isForeign(caller, user)) requireWithin(caller, scope);
+    await requireIn(
+      asking,
+      permission,
+      about.filter(([user]) => isForeign(caller, user)),
+    );
+  }
+
+  /** The moment, and what those had then whom the caller may ask about. */
   async function look(
     asking: Asking,
     at: AskedMoment,
     permission: BuiltinPermission,
-    about: readonly (readonly [UserId, Scope])[],
-  ) {
+    about: readonly About[],
+  ): Promise<Seen> {
+    const { caller } = asking;
     await admit(asking, permission, about);
-    const seen = await transactions.read(asking.deadline, async (handle) => {
-      const moment = await then(handle, at);
-      return { moment, users: await usersNamed(handle, moment, new Set(about.map(([user]) => user))) };
+    const settled = await settle(asking.deadline, at);
+    const ids = new Set([...usersBehind(caller), ...about.flatMap(([user]) => user ?? [])]);
+    const { moment, users } = await transactions.read(asking.deadline, async (handle) => {
+      const moment = await then(handle, settled);
+      return { moment, users: await usersNamed(handle, moment, ids) };
     });
     const mistaken = about.filter(
-      ([user]) => isWhole(asking.caller, user) && !isOwn(asking.caller, user, seen.users.get(user)),
+      ([user]) => !isForeign(caller, user) && !isOwn(caller, caller.userId, users.get(caller.userId)),
     );
     await requireIn(asking, permission, mistaken);
-    return seen;
+    const accesses = new Map(
+      [...users].map(([id, { access }]) => [id, compileAccess(moment.catalogue, access, moment.at)]),
+    );
+    const pks = [caller.userPk, caller.through?.userPk];
+    const behind = {
+      catalogue: moment.catalogue,
+      at: moment.at,
+      accessOf: (id: UserId) => (pks.includes(users.get(id)?.pk) ? accesses.get(id) : undefined),
+    };
+    const isThrough = (user: UserId | null) => user === null && isLimited(caller);
+    const accessOf = (user: UserId | null) =>
+      isThrough(user) ? behind.accessOf(caller.userId) : accesses.get(user ?? caller.userId);
+    return { moment, accessOf, isThrough, behind };
   }
 
   return {
+    settle,
     then,
     usersNamed,
 
     async authorizeAll(asking, at, questions) {
-      const self = asking.caller.userId;
-      const about = questions.map(({ user, scope }) => [user ?? self, scope] as const);
-      const { moment, users } = await look(asking, at, aboutOthers.ask, about);
-      const compiled = new Map(
-        [...users].map(([id, { access }]) => [id, compileAccess(moment.catalogue, access, moment.at)]),
-      );
+      const about = questions.map(({ user, scope }) => [user, scope] as const);
+      const { moment, accessOf, isThrough, behind } = await look(asking, at, aboutOthers.ask, about);
       const answers = questions.map(({ user, permission, scope }) => {
-        return {
-          permission,
-          decision: decide(moment.catalogue, compiled.get(user ?? self), permission, scope),
-        };
+        const whole = decide(moment.catalogue, accessOf(user), permission, scope);
+        const decision = isThrough(user)
+          ? limitedDecision(whole, behind, asking.caller, permission, scope)
+          : whole;
+        return { permission, decision };
       });
       return { answers, revision: formatRevision(moment.revision), at: moment.at };
     },
 
     async permissionsOf(asking, at, user, scope) {
-      const { moment, users } = await look(asking, at, aboutOthers.see, [[user, scope]]);
-      const found = users.get(user);
-      if (!found) throw new RolecallError('unknown_user', 'there was no user with this id then');
-      const permissions = {
-        user,
+      const { moment, accessOf, isThrough, behind } = await look(asking, at, aboutOthers.see, [
+        [user, scope],
+      ]);
+      const access = accessOf(user);
+      if (!access) throw new RolecallError('unknown_user', 'there was no user with this id then');
+      const whole = {
+        user: user ?? asking.caller.userId,
         scope,
-        ...effectiveAccess(compileAccess(moment.catalogue, found.access, moment.at), scope),
-        expiresAt: nextChange(moment.catalogue, found.access, scope, moment.at),
+        ...effectiveAccess(access, scope),
+        expiresAt: nextChange(moment.catalogue, access.user, scope, moment.at),
       };
+      const permissions = isThrough(user) ? limitedList(whole, behind, asking.caller) : whole;
       return { permissions, revision: formatRevision(moment.revision), at: moment.at };
     },
   };
-}
-
-/** Whether the caller may ask about this user as about themselves, with a credential that leaves nothing out. */
-function isWhole(caller: Principal, user: UserId): boolean {
-  return user === caller.userId && !isLimited(caller);
 }
 
 /** Whether the caller asks about themselves, and not about somebody who had the id before. */

@@ -5,6 +5,11 @@ import { type Epoch, placeRevision, type Revision } from '../../domain/revisions
 import type { Sql } from '../database.ts';
 import { revisionAt, revisionNumbered } from './journal-rows.ts';
 
+declare const settled: unique symbol;
+
+/** A moment to which no write can come any more. What waits for that hands it out, and the compiler knows. */
+export type SettledMoment = AskedMoment & { readonly [settled]: true };
+
 /** A moment of the past: the last revision that there was, and the instant at which starts and ends are judged. */
 export interface PastMoment {
   readonly revision: Revision;
@@ -14,36 +19,27 @@ export interface PastMoment {
 interface Head {
   readonly revision: Revision;
   readonly epochs: readonly Epoch[];
-  readonly now: Instant;
 }
 
 /**
  * Where an asked moment lies: at a time, after the last revision whose time is not later; at a revision, at that
- * revision's time. Throws `invalid_input` for what is still to come and for what was before the first revision,
- * `invalid_revision` and `lost_history` for a revision that this history does not have.
+ * revision's time. On a snapshot that is younger than the moment was settled. Throws `invalid_input` for a revision that is still
+ * to come and for what was before the first one, `invalid_revision` and `lost_history` for a revision that this history
+ * does not have.
  */
-export async function placeMoment(sql: Sql, asked: AskedMoment): Promise<PastMoment> {
-  const [head] = await sql<[Head]>`
-    select json_build_object('epoch', epoch, 'value', value) as revision,
-      (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at, id)
-        from rolecall.epochs) as epochs,
-      floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now
-    from rolecall.revision`;
-  if ('revision' in asked) return atRevision(sql, asked.revision, head);
-  if (asked.instant > head.now) throw notPast('has not come yet');
+export async function placeMoment(sql: Sql, asked: SettledMoment): Promise<PastMoment> {
+  if ('revision' in asked) return atRevision(sql, asked.revision);
   const value = await revisionAt(sql, asked.time);
   if (value === 0) throw notPast('was before the record begins');
   return { revision: await revisionNumbered(sql, value), at: asked.instant };
 }
 
-/** The present, by the primary's clock. */
-export async function readNow(sql: Sql): Promise<AskedMoment> {
-  const [row] = await sql<[{ time: string }]>`
-    select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time`;
-  return { time: row.time, instant: Date.parse(row.time) };
-}
-
-async function atRevision(sql: Sql, asked: Revision, head: Head): Promise<PastMoment> {
+async function atRevision(sql: Sql, asked: Revision): Promise<PastMoment> {
+  const [head] = await sql<[Head]>`
+    select json_build_object('epoch', epoch, 'value', value) as revision,
+      (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at, id)
+        from rolecall.epochs) as epochs
+    from rolecall.revision`;
   const place = placeRevision(asked, head.revision, head.epochs);
   if (place === 'foreign')
     throw new RolecallError('invalid_revision', '`at` is no revision of this database');
@@ -61,7 +57,8 @@ async function atRevision(sql: Sql, asked: Revision, head: Head): Promise<PastMo
   return { revision: asked, at: row.at };
 }
 
-function notPast(why: string): RolecallError {
+/** The refusal of a moment that there was not. */
+export function notPast(why: string): RolecallError {
   const detail = `the moment ${why}`;
   return new RolecallError('invalid_input', `\`at\`: ${detail}`, {
     errors: [{ pointer: '/at', code: 'invalid_value', detail }],

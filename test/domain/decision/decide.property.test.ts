@@ -131,6 +131,31 @@ describe('the answers among themselves', () => {
       }
     },
   );
+
+  const [asks, acts, needed] = ['alice', 'Alice', 'a_b_c' as PermissionSlug] as const;
+  const narrowings = fc.option(fc.subarray(['orders_view', 'orders_view_all', needed] as PermissionSlug[]));
+  test.prop([worlds, questions, narrowings, fc.boolean()], { numRuns: 5_000 })(
+    'stay the same until the next change, as far as a credential shows them',
+    (world, { scope, at }, list, isActedFor) => {
+      const narrowedTo = list && new Set(list);
+      const may = (user: string, slug: string, instant: number) =>
+        (narrowedTo?.has(slug as PermissionSlug) ?? true) &&
+        referenceDecision(world, user, slug, scope, instant).allowed;
+      const listAt = (instant: number) =>
+        [...world.permissions.keys()].filter(
+          (slug) =>
+            may(asks, slug, instant) &&
+            (!isActedFor || (may(acts, slug, instant) && may(acts, needed, instant))),
+        );
+      const of = (user: string) => accessOf(world, user) as compiled.UserAccess;
+      const through = isActedFor ? { access: of(acts), needs: needed } : null;
+      const limits = { narrowedTo, through };
+      const now = JSON.stringify(listAt(at));
+      expect(changes.nextChange(catalogueOf(world), of(asks), scope as Scope, at, limits)).toBe(
+        instants.find((later) => later > at && JSON.stringify(listAt(later)) !== now) ?? null,
+      );
+    },
+  );
 });
 
 describe('what was compiled', () => {
