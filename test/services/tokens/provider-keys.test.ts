@@ -107,6 +107,16 @@ describe('how often keys are fetched (F-24)', () => {
   });
 });
 
+test('a key published since invented ones were asked for is refused until keys may be fetched again, no longer', async () => {
+  const verifier = verifierOf({ betweenFetches: 1_000 });
+  expect(await verdict(verifier)).toBe('good');
+  provider.keys = [next, first];
+  expect(await verdict(verifier)).toBe('refused');
+  // Whoever spends the one fetch brings the key with it.
+  const judged = async () => [await verdict(verifier, unknownKey()), await verdict(verifier)];
+  await expect.poll(judged, { timeout: 10_000 }).toEqual(['refused', 'good']);
+});
+
 describe('when keys are rotated (A-17, A-19)', () => {
   test('the new one is fetched when it is first used, and the old one refused once it is gone', async () => {
     const verifier = verifierOf({ betweenFetches: 0 });
