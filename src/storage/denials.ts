@@ -29,14 +29,19 @@ export interface DenialRow extends Omit<Denial, 'ageMs' | 'actorPk' | 'credentia
 /** The newest so many are kept. */
 const mostDenials = 100_000;
 
-/** Adds some, and lets as many of the oldest go as are too many. */
+/**
+ * Adds some, and lets as many of the oldest go as are too many. Whom nobody knows, no user and no record, is not named: they may
+ * have been erased since the attempt, and nobody could be erased who never was.
+ */
 export async function insertDenials(sql: Sql, denials: readonly Denial[]): Promise<void> {
   await sql`
     with added as (
       insert into rolecall.denials (time, actor_pk, credential_pk, request_id, method, route, code, subject, target,
         scope, times)
-      select clock_timestamp() - make_interval(secs => "ageMs" / 1000), "actorPk", "credentialPk", "requestId", method, route, code, subject, target,
-        scope, times
+      select clock_timestamp() - make_interval(secs => "ageMs" / 1000), "actorPk", "credentialPk", "requestId", method, route, code,
+        case when exists (select from rolecall.users where id = subject)
+          or exists (select from rolecall.personal where field = 'id' and value = subject) then subject end,
+        target, scope, times
       from jsonb_to_recordset(${JSON.stringify(denials)}::text::jsonb) as row ("ageMs" float8, "actorPk" bigint,
         "credentialPk" bigint, "requestId" text, method text, route text, code text, subject text, target text,
         scope text, times int)

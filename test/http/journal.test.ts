@@ -202,6 +202,38 @@ describe('erasing a user', () => {
     expect(again.body.revision).toBe(body.revision);
   });
 
+  test('takes attempts about them that are not written yet, and those that are being written', async () => {
+    const key = await service.keyFor('kim', 'viewer');
+    const about = (user: string) => service.as(key).delete(`/users/${user}`).expect(403);
+    const root = service.as();
+    for (const id of ['Zelda1', 'Zelda2']) await root.post('/users').send({ id }).expect(201);
+    await about('Zelda1');
+    await about('Zelda2');
+    await about('nobody-there');
+    await root.delete('/users/Zelda2').expect(200);
+    await root.post('/users/Zelda1/erase').expect(200);
+    const subjects = async () => {
+      const { body } = await root.get('/journal/denied').expect(200);
+      const ofKim = body.data.filter(({ actor }: { actor: string | null }) => actor === 'kim');
+      return ofKim.map(({ subject }: { subject: string | null }) => subject).toSorted();
+    };
+    await expect.poll(subjects, { timeout: 20_000 }).toEqual(['Zelda2', null, null]);
+    const { erasing } = await sql.begin(async (writing) => {
+      await writing`insert into rolecall.denials (time, request_id, method, route, code, subject, times)
+        values (now(), 'x', 'DELETE', '/users/{user}', 'forbidden', 'Zelda2', 1)`;
+      const erasing = root.post('/users/Zelda2/erase').then(({ status }) => status);
+      const isWaiting = async () =>
+        (
+          await writing<[{ waits: boolean }]>`select exists (
+          select from pg_locks where relation = 'rolecall.denials'::regclass and not granted) as waits`
+        )[0].waits;
+      await expect.poll(isWaiting, { timeout: 10_000 }).toBe(true);
+      return { erasing };
+    });
+    expect(await erasing).toBe(200);
+    expect(await anywhere('Zelda')).toEqual([]);
+  });
+
   test('leaves nothing to whoever gets the id next (D-11)', async () => {
     const root = service.as();
     await root.post('/users').send({ id: 'dora' }).expect(201);
@@ -268,13 +300,13 @@ describe('what was refused', () => {
     const key = await service.keyFor('gil', 'viewer');
     await sql`insert into rolecall.denials (time, request_id, method, route, code, times)
       select now(), 'x', 'GET', '/', 'forbidden', 1 from generate_series(1, 100000)`;
-    const tries = Array.from({ length: 40 }, (_, n) => service.as(key).delete(`/users/x${n}`).expect(403));
+    const tries = Array.from({ length: 40 }, (_, n) => service.as(key).delete(`/roles/x${n}`).expect(403));
     await Promise.all(tries);
     await until(async () =>
-      (await denials()).some((one) => 'subject' in one && /^x/.test(String(one.subject))),
+      (await denials()).some((one) => 'target' in one && /^x/.test(String(one.target))),
     );
     const [kept] = await sql<[{ gil: number; all: number }]>`
-      select count(*) filter (where subject like 'x%')::int as gil, count(*)::int as all from rolecall.denials`;
+      select count(*) filter (where target like 'x%')::int as gil, count(*)::int as all from rolecall.denials`;
     expect(kept).toEqual({ gil: 20, all: 100_000 });
     const { text } = await service.as().get('/metrics').expect(200);
     expect(text).toMatch(/rolecall_denials_total\{outcome="dropped"\} 20/);

@@ -104,7 +104,10 @@ const denial = z
     method: z.string(),
     route: z.string().meta({ examples: ['/users/{user}/roles/{role}'] }),
     code: z.string().meta({ examples: ['exceeds_own_access'] }),
-    subject: z.string().nullable().meta({ description: 'The user whom it was about' }),
+    subject: z
+      .string()
+      .nullable()
+      .meta({ description: 'The user whom it was about, if anybody was ever known by that id' }),
     target: z.string().nullable().meta({ description: 'What else the path named' }),
     scope: z.string().nullable(),
     times: z.int().meta({ description: 'How often the same was refused within a moment' }),
