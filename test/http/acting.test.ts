@@ -1,6 +1,7 @@
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { operatorCall } from '../../src/services/call.ts';
+import { expectContract } from '../support/contract.ts';
 import { openTestRuntime } from '../support/runtime.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -93,7 +94,7 @@ describe('acting for a user', () => {
     expect((await as(key, admin).post('/keys').send(terms)).body.code).toBe('exceeds_own_access');
   });
 
-  test('is recorded with both names', async () => {
+  test('is recorded with both names, and that there were two when one is erased', async () => {
     const user = await newUser('rolecall_grant_roles');
     await service.as().put(`/users/${user}/roles/loader`).expect(201);
     const backend = await newUser('rolecall_act_for', 'rolecall_escalate', 'rolecall_grant_roles');
@@ -106,6 +107,11 @@ describe('acting for a user', () => {
       kind: 'grant_set',
       actor: { kind: 'user', user, through: backend, key: key.slice(3, 15) },
     });
+    await service.as().post(`/users/${backend}/erase`).expect(200);
+    const kept = await service.as().get('/journal').query({ user: target }).expect(200);
+    expectContract(kept, 'GET', '/journal');
+    expect(kept.body.data[0].actor).toEqual({ kind: 'user', user, key: null, through: null });
+    expect(kept.body.data.at(-1).actor).not.toHaveProperty('through');
     expect((await service.as().get('/journal/verify').expect(200)).body.broken).toBeNull();
   });
 

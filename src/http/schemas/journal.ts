@@ -36,7 +36,9 @@ const journalEntry = z
       kind: z.enum(['user', 'operator', 'service']),
       user: z.string().nullable().meta({ description: 'Null also for a user who was erased' }),
       key: z.string().nullable().meta({ description: 'The id of the API key, as long as it is there' }),
-      through: z.string().optional().meta({ description: 'Who acted for the user, if somebody did' }),
+      through: z.string().nullable().optional().meta({
+        description: 'Who acted for the user, if somebody did; null if they were erased',
+      }),
       issuer: z.string().optional().meta({
         description: 'The provider whose token was used, if one was and the identity is still linked',
       }),
