@@ -55,8 +55,9 @@ export function openDenials(database: Database): Denials {
   return {
     note({ caller, ...refused }) {
       const actorPk = caller?.userPk ?? null;
+      const credentialPk = caller?.credentialPk ?? null;
       const { requestId, ...alike } = refused;
-      const place = JSON.stringify([actorPk, alike]);
+      const place = JSON.stringify([actorPk, credentialPk, alike]);
       const known = noted.get(place);
       if (known) {
         known.times += 1;
@@ -68,7 +69,6 @@ export function openDenials(database: Database): Denials {
         return;
       }
       byCaller.set(actorPk, ofCaller);
-      const credentialPk = caller?.credentialPk ?? null;
       noted.set(place, { ...refused, actorPk, credentialPk, at: performance.now(), times: 1 });
       timer ??= setTimeout(() => void write(), writeEveryMs).unref();
     },

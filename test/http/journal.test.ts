@@ -296,6 +296,20 @@ describe('what was refused', () => {
     expect(await revision()).toBe(before);
   });
 
+  test('is told apart by the key with which it was tried', async () => {
+    const keys = [await service.keyFor('lea', 'viewer'), await service.keyFor('lea', 'viewer')];
+    for (const key of [...keys, ...keys]) await service.as(key).delete('/users/bea').expect(403);
+    const byLea = async () => {
+      const { body } = await service.as().get('/journal/denied').expect(200);
+      return body.data
+        .filter(({ actor }: { actor: string | null }) => actor === 'lea')
+        .map(({ key, times }: { key: string; times: number }) => [key, times])
+        .toSorted();
+    };
+    const shown = keys.map((key) => [key.slice(3, 15), 2]).toSorted();
+    await expect.poll(byLea, { timeout: 20_000 }).toEqual(shown);
+  });
+
   test('is dropped and counted where it is too much, and never more than so many rows are kept', async () => {
     const key = await service.keyFor('gil', 'viewer');
     await sql`insert into rolecall.denials (time, request_id, method, route, code, times)
