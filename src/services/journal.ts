@@ -163,8 +163,9 @@ function justBefore(instant: Instant): string {
   return new Date(instant - 1).toISOString().replace('Z', '999Z');
 }
 
-/** Where a change counts: what has no scope of its own counts everywhere. */
-function scopeOf({ before, after }: JournalRow): Scope {
+/** Where a change counts: grants and exceptions in their scope. All else is of the installation, also what names a scope. */
+function scopeOf({ kind, before, after }: JournalRow): Scope {
+  if (!/^(grant|exception)_/.test(kind)) return everywhere;
   const { scope = everywhere } = { ...(before as object), ...(after as object) } as { scope?: Scope };
   return scope;
 }

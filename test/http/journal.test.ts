@@ -139,6 +139,12 @@ test('whoever may read the journal in a scope sees what happened there and below
   await root.post('/roles').send({ key: 'auditor', name: 'Auditor' }).expect(201);
   await root.put('/roles/auditor/permissions/rolecall_read_journal').expect(200);
   const key = await service.keyFor('hal');
+  const terms = { user: 'bea', name: 'of the north', scope: 'north', permissions: ['orders_view_order'] };
+  const made = await root.post('/keys').send(terms).expect(201);
+  await root.delete(`/keys/${made.body.id}`).expect(200);
+  const rule = { issuer: 'https://i', claim: ['groups'], value: 'x', role: 'loader', scope: 'north' };
+  const { body: mapped } = await root.post('/mappings').send(rule).expect(201);
+  await root.delete(`/mappings/${mapped.mapping.id}`).expect(200);
   await root.put('/users/hal/roles/auditor?scope=north').expect(201);
   const { body } = await service.as(key).get('/journal').expect(200);
   const shown = (body.data as { kind: string; user: string }[]).map(({ kind, user }) => `${kind} ${user}`);
