@@ -1,4 +1,5 @@
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import { shownTerms } from '../domain/journal-entries.ts';
 import { formatRevision } from '../domain/revisions.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { sees } from '../domain/sight.ts';
@@ -113,7 +114,7 @@ export function openJournal(transactions: Transactions, cursors: Cursors, journa
   };
 }
 
-/** An entry as everybody is shown it. */
+/** An entry as everybody is shown it. What is sealed is the row. */
 export function shownEntry({
   epoch,
   revision,
@@ -137,6 +138,8 @@ export function shownEntry({
       ...(isActedFor ? { through } : {}),
       ...(issuer === null ? {} : { issuer }),
     },
+    before: shownTerms(row.before),
+    after: shownTerms(row.after),
     erased: isAboutUser && row.user === null,
   };
 }

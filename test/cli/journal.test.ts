@@ -10,7 +10,7 @@ import { environmentFor, run } from '../support/program.ts';
 import { openTestRuntime } from '../support/runtime.ts';
 
 const maria = 'maria' as UserId;
-const terms = { startsAt: null, expiresAt: null };
+const terms = { startsAt: null, expiresAt: Date.UTC(2099, 0, 1) };
 
 let database: TestDatabase;
 let sql: postgres.Sql;
@@ -87,7 +87,7 @@ test('journal checkpoint is a file that finds an end that was cut off (D-06)', a
 test('journal export writes every row, oldest first, and no formula for a spreadsheet', async () => {
   const lines = (await rolecall('journal', 'export')).stdout.trimEnd().split('\n');
   const entries = lines.map(
-    (line) => JSON.parse(line) as { kind: string; user: string | null; revision: string },
+    (line) => JSON.parse(line) as { kind: string; user: string | null; revision: string; after: object },
   );
   const [rows] = await sql<[{ count: number }]>`select count(*)::int as count from rolecall.journal`;
   expect(entries).toHaveLength(rows.count);
@@ -95,6 +95,7 @@ test('journal export writes every row, oldest first, and no formula for a spread
     'user_created maria',
     'grant_set maria',
   ]);
+  expect(entries.at(-1)?.after).toMatchObject({ startsAt: null, expiresAt: '2099-01-01T00:00:00.000Z' });
   await sql`update rolecall.journal set through_pk = (select pk from rolecall.users where id = '=2+2')
     where kind = 'grant_set'`;
   const file = join(folder, 'journal.csv');
@@ -102,6 +103,7 @@ test('journal export writes every row, oldest first, and no formula for a spread
   expect(stderr).toMatch(/^Wrote \d+ rows\.$/m);
   const csv = await readFile(file, 'utf8');
   expect(csv.split('\r\n')[0]).toMatch(/^revision,number,time,kind,/);
+  expect(csv).toContain('""expiresAt"":""2099-01-01T00:00:00.000Z""');
   expect(csv.split('\r\n')[0]).toMatch(/,acted_for,through$/);
   expect(csv).toContain('"{""reason"":""=HYPERLINK(');
   expect(csv).toMatch(/}",false,\r\n.*more""}",true,'=2\+2\r\n$/s);

@@ -63,6 +63,20 @@ describe('the journal', () => {
     expect(JSON.stringify(await walk({}))).not.toMatch(/pk"/i);
   });
 
+  test('says when grants, exceptions and keys begin and end as all times are said, and stays whole', async () => {
+    const times = { startsAt: '2027-01-31T12:00:00.000Z', expiresAt: '2099-01-01T00:00:00.000Z' };
+    const root = service.as();
+    await root.post('/users').send({ id: 'timed' }).expect(201);
+    await root.put('/users/timed/roles/loader').send(times).expect(201);
+    await root.put('/users/timed/roles/loader').send({ expiresAt: times.expiresAt }).expect(200);
+    await root.post('/keys').send({ user: 'timed', name: 'k', expiresAt: times.expiresAt }).expect(201);
+    const [key, again, first] = await walk({ user: 'timed' });
+    expect(key).toMatchObject({ kind: 'key_created', after: { expiresAt: times.expiresAt } });
+    expect(again).toMatchObject({ before: times, after: { startsAt: null, expiresAt: times.expiresAt } });
+    expect(first).toMatchObject({ before: null, after: times });
+    expect((await root.get('/journal/verify').expect(200)).body.broken).toBeNull();
+  });
+
   test.each([
     [{ user: 'ada' }, ['grant_removed', 'exception_set', 'grant_set', 'user_created']],
     [{ user: 'ada', kind: 'grant_set' }, ['grant_set']],

@@ -21,7 +21,10 @@ export const journalQuery = z.strictObject({
   ...pageQuery,
 });
 
-const anything = z.unknown().meta({ description: 'As it was and as it is; null where there was nothing' });
+const anything = z.unknown().meta({
+  description:
+    'As it was and as it is; null where there was nothing. `startsAt` and `expiresAt` are RFC 3339, UTC, or null',
+});
 
 const journalEntry = z
   .object({
