@@ -144,6 +144,11 @@ export function shownEntry({
   };
 }
 
+/** A refused attempt as everybody is shown it. */
+export function shownDenial({ isActedFor, through, ...row }: DenialRow) {
+  return { ...row, ...(isActedFor ? { through } : {}) };
+}
+
 /** What the filter names, by internal keys, in the order in which they are looked for: few rows first. */
 async function keysNamed(
   handle: ReadHandle,

@@ -115,6 +115,32 @@ describe('acting for a user', () => {
     expect((await service.as().get('/journal/verify').expect(200)).body.broken).toBeNull();
   });
 
+  test('is told of what was refused, by key and with both names', async () => {
+    const user = await newUser();
+    const backend = await newUser('rolecall_act_for');
+    const key = await service.keyFor(backend);
+    await as(key, user).delete('/users/somebody').expect(403);
+    await service
+      .as(await service.keyFor(user))
+      .delete('/users/somebody')
+      .expect(403);
+    const refused = async () => {
+      const answer = await service.as().get('/journal/denied').expect(200);
+      expectContract(answer, 'GET', '/journal/denied');
+      const data: { actor: string; key: string; through?: string | null }[] = answer.body.data;
+      return data
+        .filter(({ actor }) => actor === user)
+        .map((one) => [one.key === key.slice(3, 15), one.through]);
+    };
+    const both = expect.arrayContaining([
+      [true, backend],
+      [false, undefined],
+    ]);
+    await expect.poll(refused, { timeout: 20_000 }).toEqual(both);
+    await service.as().post(`/users/${backend}/erase`).expect(200);
+    expect(await refused()).toContainEqual([false, null]);
+  });
+
   test('ends when the backend or the user is deactivated', async () => {
     const user = await newUser();
     const backend = await newUser('rolecall_act_for');

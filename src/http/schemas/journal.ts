@@ -26,6 +26,10 @@ const anything = z.unknown().meta({
     'As it was and as it is; null where there was nothing. `startsAt` and `expiresAt` are RFC 3339, UTC, or null',
 });
 
+const through = z.string().nullable().optional().meta({
+  description: 'Who acted for the user, if somebody did; null if they were erased',
+});
+
 const journalEntry = z
   .object({
     revision: revisionOut,
@@ -39,9 +43,7 @@ const journalEntry = z
       kind: z.enum(['user', 'operator', 'service']),
       user: z.string().nullable().meta({ description: 'Null also for a user who was erased' }),
       key: z.string().nullable().meta({ description: 'The id of the API key, as long as it is there' }),
-      through: z.string().nullable().optional().meta({
-        description: 'Who acted for the user, if somebody did; null if they were erased',
-      }),
+      through,
       issuer: z.string().optional().meta({
         description: 'The provider whose token was used, if one was and the identity is still linked',
       }),
@@ -104,6 +106,7 @@ const denial = z
   .object({
     time: timeOut,
     actor: z.string().nullable(),
+    through,
     key: z.string().nullable(),
     requestId: z.string().meta({ description: 'Of the first' }),
     method: z.string(),

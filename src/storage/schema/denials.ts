@@ -10,6 +10,8 @@ export const denials = rolecall.table('denials', {
   time: instant('time').notNull(),
   actorPk: keyOf('actor_pk'),
   credentialPk: keyOf('credential_pk'),
+  /** Whose credential it was, where its owner acted for the actor. */
+  throughPk: keyOf('through_pk'),
   requestId: exactText('request_id').notNull(),
   method: exactText().notNull(),
   route: exactText().notNull(),
