@@ -59,6 +59,8 @@ const columns = [
   'before',
   'after',
   'personal',
+  'acted_for',
+  'through',
 ] as const;
 
 function csvOf(row: JournalRow): string {
@@ -79,6 +81,8 @@ function csvOf(row: JournalRow): string {
     text(shown.before),
     text(shown.after),
     text(shown.personal),
+    String('through' in shown.actor),
+    shown.actor.through ?? null,
   ]);
 }
 

@@ -102,3 +102,18 @@ export function canonicalJson(value: Json): string {
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${canonicalJson(member)}`).join(',')}}`;
 }
+
+/** When what an entry tells of begins and ends. */
+const termTimes = ['startsAt', 'expiresAt'];
+
+/** What an entry says of before or after, as it is shown: times as RFC 3339 has them, where milliseconds are sealed. */
+export function shownTerms(terms: Json): Json {
+  if (terms === null || typeof terms !== 'object' || Array.isArray(terms)) return terms;
+  const shown: Record<string, Json> = { ...(terms as Readonly<Record<string, Json>>) };
+  for (const name of termTimes) {
+    const time = new Date(typeof shown[name] === 'number' ? shown[name] : Number.NaN);
+    // What is no time stays as it is: an entry that was altered is shown too.
+    if (!Number.isNaN(time.getTime())) shown[name] = time.toISOString();
+  }
+  return shown;
+}

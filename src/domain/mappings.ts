@@ -1,4 +1,4 @@
-import type { RoleKey, Scope } from './ids.ts';
+import type { Instant, RoleKey, Scope } from './ids.ts';
 import type { Claims } from './tokens.ts';
 
 /** Gives a role in a scope to whoever's token of the issuer has exactly this value at exactly this place. */
@@ -23,4 +23,15 @@ export function claimHas(claims: Claims, { claim, value }: Pick<Mapping, 'claim'
     found = (found as Claims)[name];
   }
   return Array.isArray(found) ? found.includes(value) : found === value;
+}
+
+/**
+ * Whether an issuer had one of its mappings when it issued a token, whose `iat` is in whole seconds. Of those from before
+ * nobody knows which was the newest: they met nothing, and so none of them was noted.
+ */
+export function wasMappedAt(
+  mappings: readonly { readonly createdAt: Instant }[],
+  issuedAt: Instant,
+): boolean {
+  return mappings.some(({ createdAt }) => Math.floor(createdAt / 1_000) * 1_000 <= issuedAt);
 }

@@ -1,4 +1,4 @@
-import { claimHas } from '../domain/mappings.ts';
+import { claimHas, wasMappedAt } from '../domain/mappings.ts';
 import type { VerifiedToken } from '../domain/tokens.ts';
 import {
   type AppliedClaims,
@@ -10,6 +10,7 @@ import {
   noteClaims,
   putClaimGrant,
 } from '../storage/claims.ts';
+import type { ReadHandle } from '../storage/database.ts';
 import type { Deadline } from '../storage/deadline.ts';
 import { deleteGrants } from '../storage/grant-batches.ts';
 import type { GrantRow } from '../storage/grants.ts';
@@ -22,7 +23,8 @@ import { recordGrant, recordRemoval } from './grant-record.ts';
 export interface Claims {
   /**
    * Makes the user's grants of origin `claim` what a verified token says, if it was issued later than the last one that was
-   * applied for its identity. What another identity's token gave stands beside it. Returns whether anything was to be done.
+   * applied for its identity, and when its issuer had a mapping already. What another identity's token gave stands beside
+   * it. Returns whether anything was to be done.
    */
   apply(identityPk: number, token: VerifiedToken, deadline: Deadline): Promise<boolean>;
   /** Makes the grants of these users what their identities' newest tokens still give, in a write under way. */
@@ -59,20 +61,21 @@ export function openClaims(transactions: Transactions, ageMs: number): Claims {
     settle,
 
     async apply(identityPk, token, deadline) {
-      const isDue = await transactions.read(deadline, async (handle) => {
+      /** Nothing is noted of what gives nothing, so that logins are no writes where nobody maps anything. */
+      const findDue = async (handle: ReadHandle) => {
         const applied = await findAppliedClaims(handle, identityPk);
-        return (
-          isNewer(applied, token) && (applied.met || (await mappingsOf(handle, token.issuer)).length > 0)
-        );
-      });
-      if (!isDue) return false;
+        if (!isNewer(applied, token)) return undefined;
+        const mappings = await mappingsOf(handle, token.issuer);
+        return applied.met || wasMappedAt(mappings, token.issuedAt) ? { ...applied, mappings } : undefined;
+      };
+      if (!(await transactions.read(deadline, findDue))) return false;
       await transactions.write(serviceContext(deadline), async (handle) => {
-        const applied = await findAppliedClaims(handle, identityPk);
-        if (!isNewer(applied, token)) return;
-        const met = (await mappingsOf(handle, token.issuer)).filter((one) => claimHas(token.claims, one));
+        const due = await findDue(handle);
+        if (!due) return;
+        const met = due.mappings.filter((one) => claimHas(token.claims, one));
         const pks = met.map(({ pk }) => pk);
         await noteClaims(handle, identityPk, token.issuedAt, pks);
-        await settle(handle, [applied.userPk]);
+        await settle(handle, [due.userPk]);
       });
       return true;
     },

@@ -5,7 +5,7 @@ import type { Database } from '../storage/database.ts';
 import { deadlineIn } from '../storage/deadline.ts';
 import { type Denial, insertDenials } from '../storage/denials.ts';
 
-export interface Refused extends Omit<Denial, 'ageMs' | 'actorPk' | 'credentialPk' | 'times'> {
+export interface Refused extends Omit<Denial, 'ageMs' | 'actorPk' | 'credentialPk' | 'throughPk' | 'times'> {
   readonly caller: Principal | undefined;
 }
 
@@ -55,8 +55,9 @@ export function openDenials(database: Database): Denials {
   return {
     note({ caller, ...refused }) {
       const actorPk = caller?.userPk ?? null;
+      const credentialPk = caller?.credentialPk ?? null;
       const { requestId, ...alike } = refused;
-      const place = JSON.stringify([actorPk, alike]);
+      const place = JSON.stringify([actorPk, credentialPk, alike]);
       const known = noted.get(place);
       if (known) {
         known.times += 1;
@@ -68,8 +69,8 @@ export function openDenials(database: Database): Denials {
         return;
       }
       byCaller.set(actorPk, ofCaller);
-      const credentialPk = caller?.credentialPk ?? null;
-      noted.set(place, { ...refused, actorPk, credentialPk, at: performance.now(), times: 1 });
+      const throughPk = caller?.through?.userPk ?? null;
+      noted.set(place, { ...refused, actorPk, credentialPk, throughPk, at: performance.now(), times: 1 });
       timer ??= setTimeout(() => void write(), writeEveryMs).unref();
     },
     counts: () => Object.entries(counts).map(([outcome, value]): Sample => [{ outcome }, value]),

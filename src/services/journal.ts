@@ -1,4 +1,5 @@
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../domain/ids.ts';
+import { shownTerms } from '../domain/journal-entries.ts';
 import { formatRevision } from '../domain/revisions.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { sees } from '../domain/sight.ts';
@@ -113,12 +114,13 @@ export function openJournal(transactions: Transactions, cursors: Cursors, journa
   };
 }
 
-/** An entry as everybody is shown it. */
+/** An entry as everybody is shown it. What is sealed is the row. */
 export function shownEntry({
   epoch,
   revision,
   actorKind,
   actor,
+  isActedFor,
   through,
   key,
   issuer,
@@ -133,11 +135,18 @@ export function shownEntry({
       kind: actorKind,
       user: actor,
       key,
-      ...(through === null ? {} : { through }),
+      ...(isActedFor ? { through } : {}),
       ...(issuer === null ? {} : { issuer }),
     },
+    before: shownTerms(row.before),
+    after: shownTerms(row.after),
     erased: isAboutUser && row.user === null,
   };
+}
+
+/** A refused attempt as everybody is shown it. */
+export function shownDenial({ isActedFor, through, ...row }: DenialRow) {
+  return { ...row, ...(isActedFor ? { through } : {}) };
 }
 
 /** What the filter names, by internal keys, in the order in which they are looked for: few rows first. */
@@ -162,8 +171,9 @@ function justBefore(instant: Instant): string {
   return new Date(instant - 1).toISOString().replace('Z', '999Z');
 }
 
-/** Where a change counts: what has no scope of its own counts everywhere. */
-function scopeOf({ before, after }: JournalRow): Scope {
+/** Where a change counts: grants and exceptions in their scope. All else is of the installation, also what names a scope. */
+function scopeOf({ kind, before, after }: JournalRow): Scope {
+  if (!/^(grant|exception)_/.test(kind)) return everywhere;
   const { scope = everywhere } = { ...(before as object), ...(after as object) } as { scope?: Scope };
   return scope;
 }

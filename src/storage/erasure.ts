@@ -24,6 +24,8 @@ export async function erasePersonal(
   await sql`
     delete from rolecall.idempotency
     where jsonb_path_exists(answer, '$.** ? (@ == $id)', jsonb_build_object('id', ${id}::text))`;
+  // Attempts that are being written wait, and then find that the id is nobody's.
+  await sql`lock table rolecall.denials in share row exclusive mode`;
   await sql`delete from rolecall.denials where subject = ${id}`;
   return gone.count;
 }

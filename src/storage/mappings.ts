@@ -1,5 +1,5 @@
 import { and, asc, eq, gt, sql as raw } from 'drizzle-orm';
-import type { RoleKey, Scope } from '../domain/ids.ts';
+import type { Instant, RoleKey, Scope } from '../domain/ids.ts';
 import type { Mapping } from '../domain/mappings.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
 import { mappings } from './schema/mappings.ts';
@@ -78,7 +78,9 @@ export async function insertMapping(
   rolePk: number,
   { issuer, claim, value, scope }: Mapping,
 ): Promise<MappingRow> {
-  await handle.db.insert(mappings).values({ id, issuer, claim: [...claim], value, rolePk, scope });
+  // Tokens are held to when it was made: `now()` is when the write began, and it may have waited for its turn since.
+  const createdAt = raw<Instant>`clock_timestamp()`;
+  await handle.db.insert(mappings).values({ id, issuer, claim: [...claim], value, rolePk, scope, createdAt });
   return (await findMapping(handle, id)) as MappingRow;
 }
 

@@ -10,7 +10,7 @@ import { environmentFor, run } from '../support/program.ts';
 import { openTestRuntime } from '../support/runtime.ts';
 
 const maria = 'maria' as UserId;
-const terms = { startsAt: null, expiresAt: null };
+const terms = { startsAt: null, expiresAt: Date.UTC(2099, 0, 1) };
 
 let database: TestDatabase;
 let sql: postgres.Sql;
@@ -22,6 +22,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rolecall-journal-test-'));
   const runtime = await openTestRuntime(database.url);
   const call = () => operatorCall(20_000);
+  await runtime.users.create(call(), { id: '=2+2' as UserId, email: null, active: true });
   before = (await runtime.users.create(call(), { id: maria, email: null, active: true })).revision;
   const reason = '=HYPERLINK("http://x"), "quoted"\nand more';
   await runtime.grants.put(call(), maria, 'loader' as RoleKey, 'north' as Scope, { ...terms, reason });
@@ -86,7 +87,7 @@ test('journal checkpoint is a file that finds an end that was cut off (D-06)', a
 test('journal export writes every row, oldest first, and no formula for a spreadsheet', async () => {
   const lines = (await rolecall('journal', 'export')).stdout.trimEnd().split('\n');
   const entries = lines.map(
-    (line) => JSON.parse(line) as { kind: string; user: string | null; revision: string },
+    (line) => JSON.parse(line) as { kind: string; user: string | null; revision: string; after: object },
   );
   const [rows] = await sql<[{ count: number }]>`select count(*)::int as count from rolecall.journal`;
   expect(entries).toHaveLength(rows.count);
@@ -94,12 +95,18 @@ test('journal export writes every row, oldest first, and no formula for a spread
     'user_created maria',
     'grant_set maria',
   ]);
+  expect(entries.at(-1)?.after).toMatchObject({ startsAt: null, expiresAt: '2099-01-01T00:00:00.000Z' });
+  await sql`update rolecall.journal set through_pk = (select pk from rolecall.users where id = '=2+2')
+    where kind = 'grant_set'`;
   const file = join(folder, 'journal.csv');
   const { stderr } = await rolecall('journal', 'export', '--format', 'csv', '--out', file);
   expect(stderr).toMatch(/^Wrote \d+ rows\.$/m);
   const csv = await readFile(file, 'utf8');
   expect(csv.split('\r\n')[0]).toMatch(/^revision,number,time,kind,/);
+  expect(csv).toContain('""expiresAt"":""2099-01-01T00:00:00.000Z""');
+  expect(csv.split('\r\n')[0]).toMatch(/,acted_for,through$/);
   expect(csv).toContain('"{""reason"":""=HYPERLINK(');
+  expect(csv).toMatch(/}",false,\r\n.*more""}",true,'=2\+2\r\n$/s);
   const none = await rolecall('journal', 'export', '--to', '2000-01-01T00:00:00Z');
   expect(none).toMatchObject({ code: 0, stdout: '' });
   expect((await rolecall('journal', 'export', '--from', 'yesterday')).code).toBe(1);
@@ -108,7 +115,7 @@ test('journal export writes every row, oldest first, and no formula for a spread
 test('diff says what came and went between two moments, and what happened', async () => {
   const { stdout } = await rolecall('diff', 'maria', '--from', before);
   expect(stdout).toMatch(/^in north\n(?: {2}\+ \w+\n)+/m);
-  expect(stdout).toMatch(/grant_set loader in north, by operator: =HYPERLINK/);
+  expect(stdout).toMatch(/grant_set loader in north, by operator through =2\+2: =HYPERLINK/);
   const json = JSON.parse((await rolecall('diff', 'maria', '--from', before, '--json')).stdout);
   expect(json.scopes).toMatchObject([{ scope: 'north', lost: [] }]);
   expect(json.scopes[0].gained).toContain('orders_load_order');

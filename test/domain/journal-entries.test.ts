@@ -9,6 +9,7 @@ import {
   type Json,
   type SealedContent,
   sealEntry,
+  shownTerms,
 } from '../../src/domain/journal-entries.ts';
 
 const memberNames = fc.constantFrom(
@@ -223,6 +224,24 @@ function chain(rows: readonly SealedContent[]): string[] {
     return head.toString('hex');
   });
 }
+
+describe('what an entry says of before and after', () => {
+  it('is shown with times as text, and otherwise as it is', () => {
+    const terms = { role: 'loader', startsAt: null, expiresAt: Date.UTC(2029, 11, 31, 12) };
+    expect(shownTerms(terms)).toEqual({ ...terms, expiresAt: '2029-12-31T12:00:00.000Z' });
+    expect(terms.expiresAt).toBe(Date.UTC(2029, 11, 31, 12));
+    const others: readonly Json[] = [
+      null,
+      1_893_384_000_000,
+      'x',
+      [1],
+      {},
+      { expiresAt: 1e20 },
+      { times: 3 },
+    ];
+    for (const other of others) expect(shownTerms(other)).toEqual(other);
+  });
+});
 
 /** An object with these members of its own, `__proto__` among them. */
 function objectOf(members: readonly (readonly [string, Json])[]): { readonly [member: string]: Json } {

@@ -1,6 +1,7 @@
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { operatorCall } from '../../src/services/call.ts';
+import { expectContract } from '../support/contract.ts';
 import { openTestRuntime } from '../support/runtime.ts';
 import { startTestService, type TestService } from '../support/service.ts';
 
@@ -93,7 +94,7 @@ describe('acting for a user', () => {
     expect((await as(key, admin).post('/keys').send(terms)).body.code).toBe('exceeds_own_access');
   });
 
-  test('is recorded with both names', async () => {
+  test('is recorded with both names, and that there were two when one is erased', async () => {
     const user = await newUser('rolecall_grant_roles');
     await service.as().put(`/users/${user}/roles/loader`).expect(201);
     const backend = await newUser('rolecall_act_for', 'rolecall_escalate', 'rolecall_grant_roles');
@@ -106,7 +107,38 @@ describe('acting for a user', () => {
       kind: 'grant_set',
       actor: { kind: 'user', user, through: backend, key: key.slice(3, 15) },
     });
+    await service.as().post(`/users/${backend}/erase`).expect(200);
+    const kept = await service.as().get('/journal').query({ user: target }).expect(200);
+    expectContract(kept, 'GET', '/journal');
+    expect(kept.body.data[0].actor).toEqual({ kind: 'user', user, key: null, through: null });
+    expect(kept.body.data.at(-1).actor).not.toHaveProperty('through');
     expect((await service.as().get('/journal/verify').expect(200)).body.broken).toBeNull();
+  });
+
+  test('is told of what was refused, by key and with both names', async () => {
+    const user = await newUser();
+    const backend = await newUser('rolecall_act_for');
+    const key = await service.keyFor(backend);
+    await as(key, user).delete('/users/somebody').expect(403);
+    await service
+      .as(await service.keyFor(user))
+      .delete('/users/somebody')
+      .expect(403);
+    const refused = async () => {
+      const answer = await service.as().get('/journal/denied').expect(200);
+      expectContract(answer, 'GET', '/journal/denied');
+      const data: { actor: string; key: string; through?: string | null }[] = answer.body.data;
+      return data
+        .filter(({ actor }) => actor === user)
+        .map((one) => [one.key === key.slice(3, 15), one.through]);
+    };
+    const both = expect.arrayContaining([
+      [true, backend],
+      [false, undefined],
+    ]);
+    await expect.poll(refused, { timeout: 20_000 }).toEqual(both);
+    await service.as().post(`/users/${backend}/erase`).expect(200);
+    expect(await refused()).toContainEqual([false, null]);
   });
 
   test('ends when the backend or the user is deactivated', async () => {

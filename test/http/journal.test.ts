@@ -63,6 +63,20 @@ describe('the journal', () => {
     expect(JSON.stringify(await walk({}))).not.toMatch(/pk"/i);
   });
 
+  test('says when grants, exceptions and keys begin and end as all times are said, and stays whole', async () => {
+    const times = { startsAt: '2027-01-31T12:00:00.000Z', expiresAt: '2099-01-01T00:00:00.000Z' };
+    const root = service.as();
+    await root.post('/users').send({ id: 'timed' }).expect(201);
+    await root.put('/users/timed/roles/loader').send(times).expect(201);
+    await root.put('/users/timed/roles/loader').send({ expiresAt: times.expiresAt }).expect(200);
+    await root.post('/keys').send({ user: 'timed', name: 'k', expiresAt: times.expiresAt }).expect(201);
+    const [key, again, first] = await walk({ user: 'timed' });
+    expect(key).toMatchObject({ kind: 'key_created', after: { expiresAt: times.expiresAt } });
+    expect(again).toMatchObject({ before: times, after: { startsAt: null, expiresAt: times.expiresAt } });
+    expect(first).toMatchObject({ before: null, after: times });
+    expect((await root.get('/journal/verify').expect(200)).body.broken).toBeNull();
+  });
+
   test.each([
     [{ user: 'ada' }, ['grant_removed', 'exception_set', 'grant_set', 'user_created']],
     [{ user: 'ada', kind: 'grant_set' }, ['grant_set']],
@@ -139,6 +153,12 @@ test('whoever may read the journal in a scope sees what happened there and below
   await root.post('/roles').send({ key: 'auditor', name: 'Auditor' }).expect(201);
   await root.put('/roles/auditor/permissions/rolecall_read_journal').expect(200);
   const key = await service.keyFor('hal');
+  const terms = { user: 'bea', name: 'of the north', scope: 'north', permissions: ['orders_view_order'] };
+  const made = await root.post('/keys').send(terms).expect(201);
+  await root.delete(`/keys/${made.body.id}`).expect(200);
+  const rule = { issuer: 'https://i', claim: ['groups'], value: 'x', role: 'loader', scope: 'north' };
+  const { body: mapped } = await root.post('/mappings').send(rule).expect(201);
+  await root.delete(`/mappings/${mapped.mapping.id}`).expect(200);
   await root.put('/users/hal/roles/auditor?scope=north').expect(201);
   const { body } = await service.as(key).get('/journal').expect(200);
   const shown = (body.data as { kind: string; user: string }[]).map(({ kind, user }) => `${kind} ${user}`);
@@ -200,6 +220,38 @@ describe('erasing a user', () => {
     await root.post(`/users/${secret}/erase`).expect(404);
     const again = await root.post(`/users/${secret}/erase`).set('idempotency-key', 'erase').expect(200);
     expect(again.body.revision).toBe(body.revision);
+  });
+
+  test('takes attempts about them that are not written yet, and those that are being written', async () => {
+    const key = await service.keyFor('kim', 'viewer');
+    const about = (user: string) => service.as(key).delete(`/users/${user}`).expect(403);
+    const root = service.as();
+    for (const id of ['Zelda1', 'Zelda2']) await root.post('/users').send({ id }).expect(201);
+    await about('Zelda1');
+    await about('Zelda2');
+    await about('nobody-there');
+    await root.delete('/users/Zelda2').expect(200);
+    await root.post('/users/Zelda1/erase').expect(200);
+    const subjects = async () => {
+      const { body } = await root.get('/journal/denied').expect(200);
+      const ofKim = body.data.filter(({ actor }: { actor: string | null }) => actor === 'kim');
+      return ofKim.map(({ subject }: { subject: string | null }) => subject).toSorted();
+    };
+    await expect.poll(subjects, { timeout: 20_000 }).toEqual(['Zelda2', null, null]);
+    const { erasing } = await sql.begin(async (writing) => {
+      await writing`insert into rolecall.denials (time, request_id, method, route, code, subject, times)
+        values (now(), 'x', 'DELETE', '/users/{user}', 'forbidden', 'Zelda2', 1)`;
+      const erasing = root.post('/users/Zelda2/erase').then(({ status }) => status);
+      const isWaiting = async () =>
+        (
+          await writing<[{ waits: boolean }]>`select exists (
+          select from pg_locks where relation = 'rolecall.denials'::regclass and not granted) as waits`
+        )[0].waits;
+      await expect.poll(isWaiting, { timeout: 10_000 }).toBe(true);
+      return { erasing };
+    });
+    expect(await erasing).toBe(200);
+    expect(await anywhere('Zelda')).toEqual([]);
   });
 
   test('leaves nothing to whoever gets the id next (D-11)', async () => {
@@ -264,17 +316,31 @@ describe('what was refused', () => {
     expect(await revision()).toBe(before);
   });
 
+  test('is told apart by the key with which it was tried', async () => {
+    const keys = [await service.keyFor('lea', 'viewer'), await service.keyFor('lea', 'viewer')];
+    for (const key of [...keys, ...keys]) await service.as(key).delete('/users/bea').expect(403);
+    const byLea = async () => {
+      const { body } = await service.as().get('/journal/denied').expect(200);
+      return body.data
+        .filter(({ actor }: { actor: string | null }) => actor === 'lea')
+        .map(({ key, times }: { key: string; times: number }) => [key, times])
+        .toSorted();
+    };
+    const shown = keys.map((key) => [key.slice(3, 15), 2]).toSorted();
+    await expect.poll(byLea, { timeout: 20_000 }).toEqual(shown);
+  });
+
   test('is dropped and counted where it is too much, and never more than so many rows are kept', async () => {
     const key = await service.keyFor('gil', 'viewer');
     await sql`insert into rolecall.denials (time, request_id, method, route, code, times)
       select now(), 'x', 'GET', '/', 'forbidden', 1 from generate_series(1, 100000)`;
-    const tries = Array.from({ length: 40 }, (_, n) => service.as(key).delete(`/users/x${n}`).expect(403));
+    const tries = Array.from({ length: 40 }, (_, n) => service.as(key).delete(`/roles/x${n}`).expect(403));
     await Promise.all(tries);
     await until(async () =>
-      (await denials()).some((one) => 'subject' in one && /^x/.test(String(one.subject))),
+      (await denials()).some((one) => 'target' in one && /^x/.test(String(one.target))),
     );
     const [kept] = await sql<[{ gil: number; all: number }]>`
-      select count(*) filter (where subject like 'x%')::int as gil, count(*)::int as all from rolecall.denials`;
+      select count(*) filter (where target like 'x%')::int as gil, count(*)::int as all from rolecall.denials`;
     expect(kept).toEqual({ gil: 20, all: 100_000 });
     const { text } = await service.as().get('/metrics').expect(200);
     expect(text).toMatch(/rolecall_denials_total\{outcome="dropped"\} 20/);

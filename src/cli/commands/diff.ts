@@ -51,14 +51,16 @@ function printDiff({ from, to, scopes, changes }: AccessDiff): void {
   for (const change of changes) print(`  ${lineOf(change)}`);
 }
 
-function lineOf({ time, kind, actorKind, actor, before, after, personal }: JournalRow): string {
+function lineOf(row: JournalRow): string {
+  const { time, kind, actorKind, actor, isActedFor, through, before, after, personal } = row;
   const { role, permission, scope } = { ...(before as object), ...(after as object) } as Record<
     string,
     string
   >;
   const what = [kind, role ?? permission, scope ? `in ${scope}` : undefined].filter(Boolean).join(' ');
   const reason = personal['reason'] === undefined ? '' : `: ${personal['reason']}`;
-  return `${time}  ${what}, by ${actor ?? actorKind}${reason}`;
+  const by = `${actor ?? actorKind}${isActedFor ? ` through ${through ?? 'somebody erased'}` : ''}`;
+  return `${time}  ${what}, by ${by}${reason}`;
 }
 
 function accepted<T>(parsed: Parsed<T>): T {

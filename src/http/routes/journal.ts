@@ -1,5 +1,5 @@
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
-import { type Journal, shownEntry } from '../../services/journal.ts';
+import { type Journal, shownDenial, shownEntry } from '../../services/journal.ts';
 import { callersWith } from '../access.ts';
 import { callOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
@@ -59,6 +59,9 @@ export const journalRoutes: FastifyPluginAsyncZodOpenApi<{ journal: Journal }> =
       querystring: denialsQuery,
       response: { 200: denialPage, ...refusals() },
     },
-    handler: (request) => journal.denials(callOf(request), request.query),
+    handler: async (request) => {
+      const { data, nextCursor } = await journal.denials(callOf(request), request.query);
+      return { data: data.map(shownDenial), nextCursor };
+    },
   });
 };

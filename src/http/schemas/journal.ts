@@ -21,7 +21,14 @@ export const journalQuery = z.strictObject({
   ...pageQuery,
 });
 
-const anything = z.unknown().meta({ description: 'As it was and as it is; null where there was nothing' });
+const anything = z.unknown().meta({
+  description:
+    'As it was and as it is; null where there was nothing. `startsAt` and `expiresAt` are RFC 3339, UTC, or null',
+});
+
+const through = z.string().nullable().optional().meta({
+  description: 'Who acted for the user, if somebody did; null if they were erased',
+});
 
 const journalEntry = z
   .object({
@@ -36,7 +43,7 @@ const journalEntry = z
       kind: z.enum(['user', 'operator', 'service']),
       user: z.string().nullable().meta({ description: 'Null also for a user who was erased' }),
       key: z.string().nullable().meta({ description: 'The id of the API key, as long as it is there' }),
-      through: z.string().optional().meta({ description: 'Who acted for the user, if somebody did' }),
+      through,
       issuer: z.string().optional().meta({
         description: 'The provider whose token was used, if one was and the identity is still linked',
       }),
@@ -99,12 +106,16 @@ const denial = z
   .object({
     time: timeOut,
     actor: z.string().nullable(),
+    through,
     key: z.string().nullable(),
     requestId: z.string().meta({ description: 'Of the first' }),
     method: z.string(),
     route: z.string().meta({ examples: ['/users/{user}/roles/{role}'] }),
     code: z.string().meta({ examples: ['exceeds_own_access'] }),
-    subject: z.string().nullable().meta({ description: 'The user whom it was about' }),
+    subject: z
+      .string()
+      .nullable()
+      .meta({ description: 'The user whom it was about, if anybody was ever known by that id' }),
     target: z.string().nullable().meta({ description: 'What else the path named' }),
     scope: z.string().nullable(),
     times: z.int().meta({ description: 'How often the same was refused within a moment' }),

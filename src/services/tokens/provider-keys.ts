@@ -57,7 +57,9 @@ export class ProviderKeys {
 
   /**
    * Keys of which one can have signed a token with this header, as far as anybody can know. Throws a TokenFault if the
-   * provider has no such key, and `unavailable` if it could not be asked.
+   * provider had no such key when it was asked, no longer ago than the time between two fetches, and `unavailable` if it
+   * could not be asked. A key that was published since is refused too: else anybody could have `unavailable` for an
+   * invented one.
    */
   async keysFor(header: TokenHeader): Promise<Keys> {
     const known = this.current;
@@ -66,7 +68,7 @@ export class ProviderKeys {
     if (this.#failure) throw this.#failure;
     const keys = this.current;
     if (keys && (await hasKeyFor(keys, header))) return keys;
-    throw new TokenFault('its provider has no such key');
+    throw new TokenFault('its provider had no such key when it was asked');
   }
 
   #fetch(): Promise<void> | undefined {

@@ -12,7 +12,9 @@ export interface JournalRow {
   readonly kind: string;
   readonly actorKind: 'user' | 'operator' | 'service';
   readonly actor: string | null;
-  /** Who acted for the actor, if somebody did. */
+  /** Whether somebody acted for the actor, which stays when they are erased. */
+  readonly isActedFor: boolean;
+  /** Who that was. */
   readonly through: string | null;
   /** The API key that was used, as long as it is there. */
   readonly key: string | null;
@@ -70,7 +72,8 @@ const shownRow = (sql: Sql) => sql`
   ${epochOf(sql, sql`j.revision`)} as epoch,
   j.revision::float8 as revision, j.number,
   to_char(j.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
-  j.kind, j.actor_kind as "actorKind", ${nameOf(sql, 'actor_pk')} as actor, ${nameOf(sql, 'through_pk')} as through,
+  j.kind, j.actor_kind as "actorKind", ${nameOf(sql, 'actor_pk')} as actor, 
+  j.through_pk is not null as "isActedFor", ${nameOf(sql, 'through_pk')} as through,
   (select id from rolecall.api_keys where pk = j.credential_pk) as key,
   (select issuer from rolecall.identities where pk = -j.credential_pk) as issuer, j.request_id as "requestId",
   j.user_pk is not null as "isAboutUser", ${nameOf(sql, 'user_pk')} as user, j.before, j.after,

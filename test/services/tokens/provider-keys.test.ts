@@ -5,7 +5,7 @@ import { TokenFault } from '../../../src/domain/tokens.ts';
 import { type JwtVerifier, openJwtVerifier } from '../../../src/services/tokens/jwt-verifier.ts';
 import { examineProviders } from '../../../src/services/tokens/provider-findings.ts';
 import { type KeyLimits, usualKeyLimits } from '../../../src/services/tokens/provider-keys.ts';
-import { jwkOf, rsaKey, startProvider, type TestProvider } from '../../support/identity-provider.ts';
+import { ecKey, jwkOf, rsaKey, startProvider, type TestProvider } from '../../support/identity-provider.ts';
 
 let provider: TestProvider;
 const [first, unknown, next] = [rsaKey('first'), rsaKey('unknown'), rsaKey('next')];
@@ -107,6 +107,16 @@ describe('how often keys are fetched (F-24)', () => {
   });
 });
 
+test('a key published since invented ones were asked for is refused until keys may be fetched again, no longer', async () => {
+  const verifier = verifierOf({ betweenFetches: 1_000 });
+  expect(await verdict(verifier)).toBe('good');
+  provider.keys = [next, first];
+  expect(await verdict(verifier)).toBe('refused');
+  // Whoever spends the one fetch brings the key with it.
+  const judged = async () => [await verdict(verifier, unknownKey()), await verdict(verifier)];
+  await expect.poll(judged, { timeout: 10_000 }).toEqual(['refused', 'good']);
+});
+
 describe('when keys are rotated (A-17, A-19)', () => {
   test('the new one is fetched when it is first used, and the old one refused once it is gone', async () => {
     const verifier = verifierOf({ betweenFetches: 0 });
@@ -162,11 +172,35 @@ describe('the discovery document', () => {
   });
 });
 
-test('a token without a key id is good if only one key can be meant', async () => {
-  const token = () => provider.token('maria', { header: { kid: undefined } });
-  expect(await verdict(verifierOf(), token())).toBe('good');
-  provider.keys = [...provider.keys, next];
-  expect(await verdict(verifierOf(), token())).toBe('refused');
+describe('a token without a key id', () => {
+  const unnamed = (key = first) => provider.token('maria', { key, header: { kid: undefined } });
+
+  test('is good if any key of its provider signed it, and refused if none did', async () => {
+    expect(await verdict(verifierOf(), unnamed())).toBe('good');
+    expect(await verdict(verifierOf(), unnamed(unknown))).toBe('refused');
+    provider.keys = [next, ecKey('curve'), first];
+    for (const key of [next, first]) expect(await verdict(verifierOf(), unnamed(key))).toBe('good');
+    expect(await verdict(verifierOf(), unnamed(unknown))).toBe('refused');
+  });
+
+  test('is good if one of several keys of one id signed it', async () => {
+    provider.keys = [{ ...next, kid: 'first' }, first];
+    expect(await verdict(verifierOf())).toBe('good');
+    expect(await verdict(verifierOf(), provider.token('maria', { key: { ...next, kid: 'first' } }))).toBe(
+      'good',
+    );
+    expect(await verdict(verifierOf(), provider.token('maria', { key: { ...unknown, kid: 'first' } }))).toBe(
+      'refused',
+    );
+  });
+
+  test('is tried with ten keys and no more, whatever a provider has', async () => {
+    const others = Array.from({ length: 10 }, (_, n) => ({ ...next, kid: `next-${n}` }));
+    provider.keys = [...others.slice(1), first];
+    expect(await verdict(verifierOf(), unnamed())).toBe('good');
+    provider.keys = [...others, first];
+    expect(await verdict(verifierOf(), unnamed())).toBe('refused');
+  });
 });
 
 describe('doctor', () => {

@@ -41,7 +41,7 @@ const breakages: Readonly<Record<string, readonly [Breakage | readonly Breakage[
   'the algorithm is on the list': [
     [
       { file: tokens, replace: '!algorithms.includes(alg)', by: 'false' },
-      { file: verifier, replace: ', { algorithms: [...algorithms] }', by: '' },
+      { file: verifier, replace: '{ algorithms: [...algorithms] }', by: '{}' },
     ],
     'of another padding that is not on the list',
   ],

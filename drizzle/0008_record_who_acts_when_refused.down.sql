@@ -1,0 +1,1 @@
+ALTER TABLE "rolecall"."denials" DROP COLUMN "through_pk";

@@ -1,0 +1,1 @@
+ALTER TABLE "rolecall"."denials" ADD COLUMN "through_pk" bigint;
