@@ -110,6 +110,9 @@ describe('role by role', () => {
       await runtime.matrix.apply(operatorCall(20_000), [await readMatrixFile(shippedBaseline)]);
       const user = { id: 'cleo' as UserId, email: 'cleo@example.com', active: true };
       expect(await runtime.users.create(operatorCall(20_000), user)).toMatchObject({ changed: true });
+      const passing = { ...user, id: 'passing' as UserId, email: null };
+      await runtime.users.create(operatorCall(20_000), passing);
+      expect(await runtime.users.erase(operatorCall(20_000), passing.id)).toMatchObject({ changed: true });
       expect(await runtime.health.readiness(dueIn(20_000))).toEqual({ ready: true, problems: [] });
     } finally {
       await runtime.close();
