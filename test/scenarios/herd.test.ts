@@ -51,8 +51,8 @@ describe('many who ask at once', () => {
   test('have a read each in a build that does not share them', async () => {
     const breakage: Breakage = {
       file: 'services/decisions/shared-read.ts',
-      replace: 'next ??= Promise',
-      by: 'next = Promise',
+      replace: 'next ??= underWay',
+      by: 'next = underWay',
     };
     await withBrokenBuild(breakage, async (load) => {
       const { reads } = await askThousand(await buildOf(load));
