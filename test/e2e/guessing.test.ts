@@ -8,8 +8,8 @@ import { environmentFor, type Program, run, start } from '../support/program.ts'
 import { createWatchedDatabase } from '../support/shadow-log.ts';
 
 /** In turns: a machine is not the same from one minute to the next. */
-const turns = long ? 6 : 1;
-const seconds = long ? 6 : 3;
+const turns = long ? 3 : 1;
+const seconds = long ? 20 : 3;
 const connections = 50;
 
 let database: TestDatabase;
