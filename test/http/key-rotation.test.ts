@@ -34,6 +34,17 @@ async function rotate(id: string, body?: object) {
 const works = async (key: string) => (await service.as(key).get('/me/permissions')).status === 200;
 
 describe('rotating a key', () => {
+  test('is open to the key itself, also while it is told to end: the new one ends with it', async () => {
+    const old = await newKey();
+    await service.as().put(`/users/${old.user}/roles/admin`).expect(201);
+    await rotate(old.id, { overlapSeconds: 600 });
+    const again = await service.as(old.key).post(`/keys/${old.id}/rotate`).send({ overlapSeconds: 600 });
+    expect(again.status, again.text).toBe(201);
+    const longer = { overlapSeconds: 600, expiresAt: null };
+    const { body } = await service.as(old.key).post(`/keys/${old.id}/rotate`).send(longer);
+    expect(body.code).toBe('exceeds_own_access');
+  });
+
   test('makes one alike, and both work until the overlap is over (A-23)', async () => {
     const terms = { permissions: ['orders.view_order'], scope: 'org', expiresAt: '2090-01-01T00:00:00.000Z' };
     const old = await newKey(terms);

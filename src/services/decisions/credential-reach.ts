@@ -4,11 +4,10 @@ import { scopesOf } from '../../domain/decision/effective-access.ts';
 import { nextChange } from '../../domain/decision/next-change.ts';
 import type { CompiledAccess } from '../../domain/decision/user-access.ts';
 import type { Instant, PermissionSlug, Scope, UserId } from '../../domain/ids.ts';
-import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import { type Principal, usersBehind } from '../../domain/principals.ts';
 import { covers } from '../../domain/scopes.ts';
 import type { Sight } from '../../domain/sight.ts';
-import { isAllowed, sightOf } from '../caller-rights.ts';
+import { actFor, isAllowed, sightOf, slugFor } from '../caller-rights.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
 import type { View } from './views.ts';
 
@@ -72,8 +71,6 @@ export function limitedList(whole: UserPermissions, standing: Standing, caller: 
   return { ...whole, permissions, roles: [], expiresAt: limitedChange(standing, caller, whole.scope) };
 }
 
-const actFor = 'rolecall_act_for' satisfies BuiltinPermission as string as PermissionSlug;
-
 /** When what is left changes by itself. */
 function limitedChange(
   { catalogue, at, accessOf }: Standing,
@@ -83,7 +80,7 @@ function limitedChange(
   const own = accessOf(userId);
   const other = through && accessOf(through.userId);
   if (own === undefined || other === undefined) return null;
-  const limits = { narrowedTo, through: other && { access: other.user, needs: actFor } };
+  const limits = { narrowedTo, through: other && { access: other.user, needs: slugFor(actFor) } };
   return nextChange(catalogue, own.user, scope, at, limits);
 }
 

@@ -53,7 +53,7 @@ export async function loadFacts(
       floor(extract(epoch from clock_timestamp()) * 1000)::float8 as now,
       (select coalesce(json_agg(${person(sql)}), '[]')
         from rolecall.users as people where id = any(${[...users]}::text[])) as users,
-      (select coalesce(json_agg(json_build_array(pk, floor(extract(epoch from expires_at) * 1000))), '[]') from (
+      (select coalesce(json_agg(json_build_array(pk, extract(epoch from expires_at) * 1000)), '[]') from (
         select pk, expires_at from rolecall.api_keys where pk = any(${keys}::text[]::bigint[])
           and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())
         union all select -pk, null from rolecall.identities where pk = any(${identities}::text[]::bigint[])) as those) as standing

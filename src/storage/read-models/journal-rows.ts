@@ -72,7 +72,7 @@ const shownRow = (sql: Sql) => sql`
   ${epochOf(sql, sql`j.revision`)} as epoch,
   j.revision::float8 as revision, j.number,
   to_char(j.time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time,
-  j.kind, j.actor_kind as "actorKind", ${nameOf(sql, 'actor_pk')} as actor, 
+  j.kind, j.actor_kind as "actorKind", ${nameOf(sql, 'actor_pk')} as actor,
   j.through_pk is not null as "isActedFor", ${nameOf(sql, 'through_pk')} as through,
   (select id from rolecall.api_keys where pk = j.credential_pk) as key,
   (select issuer from rolecall.identities where pk = -j.credential_pk) as issuer, j.request_id as "requestId",
