@@ -1,9 +1,21 @@
 import type { Socket } from 'node:net';
 import { waitMs } from '../services/doorstep.ts';
 
-/** Reads nothing more of a connection, though Node would read on: after each part of a piece, and for a reader who was slow. */
+/**
+ * Reads nothing more of a connection, though Node would read on: to the end of the piece that it has, after each part of
+ * one, and for a reader who was slow.
+ */
 export function readNoFurther(socket: Socket): void {
+  leaveTheRest(socket);
   socket.on('resume', () => socket.pause()).pause();
+}
+
+/** To Node's parser the number says that no HTTP follows this head; it offers no other way to stop within a piece. */
+const noHttpFollows = 2;
+
+function leaveTheRest(socket: Socket): void {
+  const { parser } = socket as Socket & { parser?: { onIncoming: () => number } | null };
+  if (parser) parser.onIncoming = () => noHttpFollows;
 }
 
 /** Closes a connection within a second: time for its client to read the last answer, and to wait before it comes back. */

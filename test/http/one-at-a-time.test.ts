@@ -14,6 +14,8 @@ interface Conversation {
   readonly served: Socket;
   /** What was handed over, in that order, and its answer. */
   readonly handed: { readonly path: string; readonly answer: ServerResponse }[];
+  /** What Node made of the bytes so far. */
+  requests(): number;
   /** The bodies of the answers so far. */
   answers(): readonly string[];
   isClosed(): boolean;
@@ -27,18 +29,21 @@ afterEach(() => {
 
 async function converse(text: string, wrap = oneAtATime): Promise<Conversation> {
   const handed: Conversation['handed'] = [];
+  let made = 0;
   let floods = 0;
-  const { socket, served } = await connected(
-    wrap(
-      (request, answer) => {
-        request.resume();
-        handed.push({ path: request.url ?? '', answer });
-      },
-      () => {
-        floods += 1;
-      },
-    ),
+  const listener = wrap(
+    (request, answer) => {
+      request.resume();
+      handed.push({ path: request.url ?? '', answer });
+    },
+    () => {
+      floods += 1;
+    },
   );
+  const { socket, served } = await connected((request, answer) => {
+    made += 1;
+    listener(request, answer);
+  });
   let read = '';
   let isClosed = false;
   socket.setEncoding('latin1').on('data', (piece) => {
@@ -51,7 +56,15 @@ async function converse(text: string, wrap = oneAtATime): Promise<Conversation> 
     });
   socket.write(text);
   const answers = () => [...read.matchAll(/\r\n\r\n(\/\d+)/g)].map(([, path]) => path as string);
-  return { socket, served, handed, answers, isClosed: () => isClosed, floods: () => floods };
+  return {
+    socket,
+    served,
+    handed,
+    requests: () => made,
+    answers,
+    isClosed: () => isClosed,
+    floods: () => floods,
+  };
 }
 
 async function connected(listener: RequestListener): Promise<Pick<Conversation, 'socket' | 'served'>> {
@@ -92,7 +105,7 @@ async function answersInTurn(wrap = oneAtATime): Promise<void> {
 
 /** Fails unless of more than can wait the one under way is answered, and nothing more is read. */
 async function stopsReading(wrap = oneAtATime): Promise<void> {
-  const { handed, socket, served, answers, isClosed, floods } = await converse(requests(40), wrap);
+  const { handed, socket, served, answers, isClosed, floods, ...seen } = await converse(requests(40), wrap);
   await expect.poll(() => handed.length).toBe(1);
   await expect.poll(() => served.isPaused()).toBe(true);
   const flood = requests(100_000);
@@ -101,6 +114,7 @@ async function stopsReading(wrap = oneAtATime): Promise<void> {
   served.resume();
   await pause(100);
   expect(served.bytesRead).toBeLessThan(flood.length / 2);
+  expect(seen.requests()).toBe(34);
   handed[0]?.answer.end('/0');
   await expect.poll(answers).toEqual(['/0']);
   expect(isClosed()).toBe(false);
@@ -191,6 +205,10 @@ const breakages: Readonly<Record<string, readonly [Breakage, (wrap: typeof oneAt
   ],
   'who sends too many is read on when Node reads on': [
     { file: hanging, replace: ".on('resume', () => socket.pause())", by: '' },
+    stopsReading,
+  ],
+  'the rest of a piece is read on': [
+    { file: hanging, replace: 'leaveTheRest(socket);', by: '' },
     stopsReading,
   ],
   'who sent too many comes back at once': [
