@@ -59,12 +59,12 @@ export interface ApiKeys {
    * or not. Without a list it grows with its user, so for anybody but oneself that needs `rolecall_escalate`.
    */
   create(call: Call, terms: KeyTerms): Promise<Written<NewApiKey>>;
-  /** Throws `unknown_key`. Revoking twice changes nothing. */
   /**
    * A new key in the place of another, which ends after the overlap: guarded as making the new one. Throws `unknown_key`,
    * and `key_ended` for one that works no more.
    */
   rotate(call: Call, id: string, rotation: Rotation): Promise<Written<NewApiKey>>;
+  /** Throws `unknown_key`. Revoking twice changes nothing. */
   revoke(call: Call, id: string): Promise<Written<ApiKeyRow>>;
   /**
    * For the operator: a key for a user who is made if absent and given `role`, if any, everywhere. With the role admin

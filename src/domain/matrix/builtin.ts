@@ -10,7 +10,7 @@ const builtinActions = {
   manage_users: 'Create, change, deactivate and delete users, and link identities to them',
   grant_roles: 'Give roles to users and take them back',
   grant_permissions: 'Allow or deny single permissions to users',
-  read_roles: 'See roles, what they include and give, and who holds them',
+  read_roles: 'See roles, what they include and what they give',
   manage_roles: 'Create, change and delete roles, and what they include and give',
   manage_matrix: 'Plan and apply the matrix: what the files say all roles are',
   read_permissions: 'See the catalogue of permissions',

@@ -29,13 +29,16 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         }),
       ),
       components: {
-        securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'API key `rc_…`' } },
+        securitySchemes: {
+          apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'API key `rc_…`' },
+          accessToken: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT of an OpenID provider' },
+        },
       },
     },
     transform: (route) => {
       const transformed = fastifyZodOpenApiTransformers.transform(route);
       const access = accessOf(route.route.config);
-      const security = access?.who === 'anybody' ? [] : [{ apiKey: [] }];
+      const security = access?.who === 'anybody' ? [] : [{ apiKey: [] }, { accessToken: [] }];
       const needs = access?.who === 'callers with' ? access : undefined;
       const described = needs && {
         description: `Needs \`${needs.permission}\`, ${scopes[needs.scope]}${needs.aboutOthers ? '; nothing to ask about oneself' : ''}.`,
