@@ -13,6 +13,7 @@ import {
   doors,
   type Gift,
   type House,
+  identityOf,
   keyedScope,
   mappedRole,
   type Request,
@@ -177,7 +178,7 @@ export async function moveIn(
     return row.now - at * hourMs;
   });
   const operator = () => operatorCall(20_000);
-  const { apiKeys, mappings } = runtime;
+  const { apiKeys, identities, mappings } = runtime;
   const permission = [...stored.world.permissions].find(([, state]) => state === 'registered')?.[0];
   const ofPermission = permission === undefined ? [] : [slugIn(stored, permission)];
   const newKey = async (user: string, permissions: readonly string[] | null, scope = '') => {
@@ -192,6 +193,9 @@ export async function moveIn(
     permission === undefined ? null : ofPermission,
     keyedScope,
   );
+  // Somebody has one to be unlinked.
+  const linked = userIn(stored, 'Alice') as UserId;
+  await identities.link(operator(), linked, identityOf(stored, 'Alice'));
   const rule = { issuer: 'https://idp', claim: ['groups'], value: `w${number}` };
   const role = roleIn(stored, mappedRole) as RoleKey;
   const { mapping } = (await mappings.create(operator(), { ...rule, role, scope: keyedScope as Scope }))

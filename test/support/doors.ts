@@ -129,7 +129,11 @@ const edgePath = (house: House, { role, permission }: Try) =>
   `${rolePath(house, role)}/permissions/${slugIn(house.stored, permission)}`;
 const includePath = (house: House, { role, other }: Try) =>
   `${rolePath(house, role)}/includes/${roleIn(house.stored, other)}`;
-const identity = (house: House, { user }: Try) => ({ issuer: 'idp', subject: userIn(house.stored, user) });
+/** The one that each user has, or may be linked to. */
+export const identityOf = (stored: StoredWorld, user: string) => ({
+  issuer: 'idp',
+  subject: userIn(stored, user),
+});
 const timeOf = ({ zero }: House, { startsAt, expiresAt }: Try) => {
   const time = (bound: number | null) => bound && new Date(zero + bound * hourMs).toISOString();
   return { startsAt: time(startsAt), expiresAt: time(expiresAt) };
@@ -338,7 +342,7 @@ export const doors = {
     request: (h, one) => ({
       method: 'PUT',
       path: `${userPath(h, one.user)}/identities`,
-      body: identity(h, one),
+      body: identityOf(h.stored, one.user),
     }),
     gifts: ofUser,
     own: nothing,
@@ -347,7 +351,7 @@ export const doors = {
     request: (h, one) => ({
       method: 'DELETE',
       path: `${userPath(h, one.user)}/identities`,
-      body: identity(h, one),
+      body: identityOf(h.stored, one.user),
     }),
     gifts: ofUser,
     own: nothing,
