@@ -10,9 +10,11 @@ const longestMs = 8_000;
 const sweepMs = 50;
 
 /**
- * Stops a server without failing anybody who asks by way of a balancer: goes on answering, each time as the last on that
- * connection, until nobody asks any more, since what was sent before the balancer knew would be lost; then takes no more
- * connections, finishes open requests, and hangs up. The caller has said before that the process is not ready.
+ * Stops a server without failing anybody who asks through a load balancer. First it goes on answering, and
+ * closes each connection after its answer, until nobody has asked for `quietMs`, or for `longestGoodbyeMs` in
+ * all: what the balancer sent before it knew of the stop would otherwise be lost. Then it takes no more
+ * connections, finishes open requests, and hangs up. The caller has said before that the process is not
+ * ready.
  */
 export async function stopGracefully(app: FastifyInstance): Promise<void> {
   const cut = setTimeout(() => app.server.closeAllConnections(), longestMs);

@@ -1,12 +1,12 @@
-import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { finished } from 'node:stream/promises';
+import { pipeline } from 'node:stream/promises';
 import { csvLine } from '../domain/csv.ts';
 import { RolecallError } from '../domain/errors.ts';
 import { parseMoment } from '../domain/moments.ts';
 import { shownEntry } from '../services/journal.ts';
 import type { Sql } from '../storage/database.ts';
 import { type JournalRow, journalRowsFrom, revisionAt } from '../storage/read-models/journal-rows.ts';
+import { cannotWrite } from './new-file.ts';
 
 export const exportFormats = ['ndjson', 'csv'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
@@ -27,20 +27,21 @@ export async function exportJournal(
   const after = from === undefined ? 0 : await revisionBefore(sql, from);
   const upTo = to === undefined ? Number.MAX_SAFE_INTEGER : await revisionAt(sql, timeIn(to));
   const target = out === undefined ? process.stdout : createWriteStream(out, { flags: 'wx' });
-  const write = async (text: string) => {
-    if (!target.write(text)) await once(target, 'drain');
-  };
   let rows = 0;
-  if (format === 'csv') await write(csvLine(columns));
-  for await (const batch of journalRowsFrom(sql, after, upTo)) {
-    await write(batch.map(format === 'csv' ? csvOf : ndjsonOf).join(''));
-    rows += batch.length;
-    noteRows(rows);
+  async function* written() {
+    if (format === 'csv') yield csvLine(columns);
+    for await (const batch of journalRowsFrom(sql, after, upTo)) {
+      yield batch.map(format === 'csv' ? csvOf : ndjsonOf).join('');
+      rows += batch.length;
+      noteRows(rows);
+    }
   }
-  if (out !== undefined) {
-    target.end();
-    await finished(target);
-  }
+  await pipeline(written, target, { end: out !== undefined }).catch((error: NodeJS.ErrnoException) => {
+    // Whoever reads it has had enough.
+    if (out === undefined && error.code === 'EPIPE') return;
+    const isOfFile = out !== undefined && ['open', 'write'].includes(error.syscall ?? '');
+    throw isOfFile ? cannotWrite(out, error) : error;
+  });
   return rows;
 }
 

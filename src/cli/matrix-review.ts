@@ -1,14 +1,12 @@
 import { createInterface } from 'node:readline/promises';
 import { CommanderError, Option } from 'commander';
-import { loadConfig } from '../config/config.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { MatrixPlan, PlanPin } from '../domain/matrix/plan.ts';
-import { createLogger } from '../observability/logger.ts';
-import { openRuntime, type Runtime } from '../runtime.ts';
-import { type Call, operatorCall } from '../services/call.ts';
+import { operatorCall } from '../services/call.ts';
 import type { Intent } from '../services/matrix/matrix.ts';
 import { exitCodes } from './exit-codes.ts';
 import { brief, describePlan, full } from './matrix-report.ts';
+import { operate } from './operate.ts';
 import { count, print, printJson, progress } from './output.ts';
 
 export interface ApplyOptions {
@@ -20,24 +18,13 @@ export interface ApplyOptions {
 }
 
 /** A matrix may have thousands of edges; nothing else waits for this command but other writes. */
-const timeoutMs = 60_000;
+export const matrixTimeoutMs = 60_000;
 
 export function acceptOption(): Option {
   return new Option('--accept <side>', 'who wins where the files and somebody changed the same').choices([
     'matrix',
     'live',
   ]);
-}
-
-/** Does something as the operator of the database. */
-export async function operate<T>(work: (runtime: Runtime, call: Call) => Promise<T>): Promise<T> {
-  const logger = createLogger('warn', process.stderr);
-  const runtime = await openRuntime(loadConfig(['database', 'journalKey']), logger);
-  try {
-    return await work(runtime, operatorCall(timeoutMs));
-  } finally {
-    await runtime.close();
-  }
 }
 
 /**
@@ -50,10 +37,10 @@ export async function reviewAndApply(
   reviewed?: PlanPin,
 ): Promise<void> {
   const { accept, allowLoss, json } = options;
-  await operate(async ({ matrix }, call) => {
+  await operate(matrixTimeoutMs, async ({ matrix }, call) => {
     const plan = reviewed ?? (await review(await matrix.plan(call, { ...intent, accept }), options));
     // Somebody may have thought about it for longer than a call may take.
-    const { value, revision, changed } = await matrix.apply(operatorCall(timeoutMs), intent.layers, {
+    const { value, revision, changed } = await matrix.apply(operatorCall(matrixTimeoutMs), intent.layers, {
       accept,
       allowLoss,
       plan,

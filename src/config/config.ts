@@ -22,7 +22,7 @@ export interface Settings {
   readonly cacheMegabytes: number;
   /** How many processes `serve` runs on one address. */
   readonly workers: number;
-  /** Of one credential, in one process; undefined for as many as it likes. */
+  /** Requests that one credential may make in a second, of one process; undefined for no limit. */
   readonly requestsPerSecond: number | undefined;
   /** Requests of one process at once. */
   readonly mostInFlight: number;

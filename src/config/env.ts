@@ -125,6 +125,10 @@ const schema = z
   .refine((read) => !isMore(read.ROLECALL_CONNECT_TIMEOUT_MS, read.ROLECALL_REQUEST_TIMEOUT_MS), {
     error: 'ROLECALL_CONNECT_TIMEOUT_MS must be at most ROLECALL_REQUEST_TIMEOUT_MS',
     when: () => true,
+  })
+  .refine(({ PORT, ROLECALL_ADMIN_PORT }) => PORT === 0 || PORT !== ROLECALL_ADMIN_PORT, {
+    error: 'ROLECALL_ADMIN_PORT must be another port than PORT',
+    when: () => true,
   });
 
 /** The variables as they were read, defaults filled in. */

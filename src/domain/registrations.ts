@@ -2,7 +2,10 @@ import { type ErrorCode, type InputFault, RolecallError } from './errors.ts';
 import type { PermissionSlug } from './ids.ts';
 import { isReserved, type PermissionName, slugOf } from './permissions.ts';
 
-/** A permission to register: by both its parts, or by a slug that another of them, or one that is registered, has. */
+/**
+ * A permission to register: by both its parts, or by the slug of one that is registered already or is named
+ * by its parts in the same request.
+ */
 export type Registration = (PermissionName | { readonly slug: PermissionSlug }) & {
   readonly description: string;
   /** Where the caller wrote it, for errors. */
@@ -19,7 +22,8 @@ export function slugOfWanted(wanted: Registration): PermissionSlug {
 }
 
 /**
- * What to register for each of these, in their order; which of them come first says nothing. Throws `slug_collision` if two
+ * What to register for each of these, in their order; which comes first makes no difference.
+ * Throws `slug_collision` if two
  * permissions would share a slug, or `invalid_input` for a slug that nobody names by its parts, a reserved resource, or
  * a permission that is described in two ways; with the place of every one at fault.
  */

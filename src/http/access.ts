@@ -1,8 +1,9 @@
 import type { BuiltinPermission } from '../domain/matrix/builtin.ts';
 
 /**
- * Where the scope comes from in which a route's permission is needed: what the query or each item of the body names, the
- * empty one, or `held`, wherever the caller has it. What such a route answers is only what lies there.
+ * Where a route takes the scope from in which its permission is needed: `query`, the scope that the query
+ * names; `body`, the scope of each item of the body; `everywhere`, the empty scope; `held`, any scope in
+ * which the caller has the permission. A route with `held` shows only what lies in those scopes.
  */
 export type ScopeSource = 'query' | 'body' | 'everywhere' | 'held';
 

@@ -141,7 +141,7 @@ export async function buildServer(services: Services, options: ServerOptions): P
     frameworkErrors: (error, request, reply) => void sendProblem(logger, toProblem(error), request, reply),
   });
   app.setValidatorCompiler(inputValidator);
-  // Every answer has passed its zod schema by then, so there is nothing for a schema-driven serializer to add.
+  // Every answer that is not sent as text has passed its zod schema by then, so there is nothing for a schema-driven serializer to add.
   app.setSerializerCompiler(createSerializerCompiler({ stringify: JSON.stringify }));
 
   addRequestState(app, requestTimeoutMs * (1 - answerShare), batchTimeoutMs * (1 - answerShare));

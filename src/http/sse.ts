@@ -8,6 +8,8 @@ const mostUnread = 65_536;
  * nothing between two heartbeats, is cut off: they come again and say what they heard last.
  */
 export class SseStream extends Readable {
+  #hasEnded = false;
+
   override _read(): void {}
 
   /** An event on one line of data; `id` is what a reader who comes again sends as Last-Event-ID. */
@@ -21,12 +23,14 @@ export class SseStream extends Readable {
     else this.#write(':\n\n');
   }
 
+  /** What was sent before is still read; what is sent from now on is not. */
   end(): void {
+    this.#hasEnded = true;
     this.push(null);
   }
 
   #write(text: string): void {
-    if (this.destroyed || this.readableEnded) return;
+    if (this.destroyed || this.#hasEnded) return;
     this.push(text);
     if (this.readableLength > mostUnread) this.destroy();
   }

@@ -7,10 +7,10 @@ import { everywhere } from '../domain/scopes.ts';
 import { administratorRemains } from '../storage/administrators.ts';
 import {
   type ApiKeyRow,
-  credentialStands,
   endApiKeyIn,
   findApiKey,
   insertApiKey,
+  keyStands,
   listApiKeys,
   revokeApiKey,
 } from '../storage/api-keys.ts';
@@ -109,7 +109,7 @@ export function openApiKeys(transactions: Transactions, cursors: Cursors): ApiKe
           const old = await requireKey(handle, id);
           const terms = { ...old, expiresAt: expiresAt === undefined ? old.expiresAt : expiresAt };
           await guardChange(handle, call, manage, old.scope, [{ key: reachOf(terms), does: 'make' }]);
-          if (!(await credentialStands(handle.sql, old.pk)))
+          if (!(await keyStands(handle.sql, old.pk)))
             throw new RolecallError('key_ended', 'this key was revoked or has ended: make a new one');
           const { pk: userPk } = await requireUser(handle, old.user);
           await endApiKeyIn(handle, old.pk, overlap);

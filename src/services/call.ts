@@ -49,7 +49,7 @@ export function granterOf(call: Call): number | null {
   return call.caller.kind === 'user' ? call.caller.userPk : null;
 }
 
-/** The same as people read it. */
+/** The id of whoever grants or creates something; null stands for the operator. */
 export function granterNameOf(call: Call): string | null {
   return call.caller.kind === 'user' ? call.caller.userId : null;
 }

@@ -40,7 +40,7 @@ export function isAllowed(
   return through === null || (does(through.userId, slug) && does(through.userId, slugFor(actFor)));
 }
 
-/** Where the caller may do that. Throws `forbidden` if that is nowhere. */
+/** The scopes in which the caller has the permission. Throws `forbidden` if there are none. */
 export function requireSight(
   accessOf: (user: UserId) => CompiledAccess | undefined,
   caller: Principal,
@@ -51,7 +51,7 @@ export function requireSight(
   throw new RolecallError('forbidden', `this needs the permission ${permission}, in whatever scope`);
 }
 
-/** Where `isAllowed` says yes. */
+/** The scopes in which `isAllowed` allows the permission; empty if there are none. */
 export function sightOf(
   accessOf: (user: UserId) => CompiledAccess | undefined,
   { userId, narrowedTo, within, through }: Principal,

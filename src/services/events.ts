@@ -11,7 +11,7 @@ import type { Freshness } from './decisions/freshness.ts';
 import type { Mirror } from './decisions/mirror.ts';
 import { repeatWhile } from './repetition.ts';
 
-/** `revision`: what was answered before it may not be so any more. `resync`: and what happened since is not known. */
+/** `revision`: earlier answers may no longer hold. `resync`: nor is it known what happened since. */
 export type ServiceEvent =
   | { readonly name: 'hello' | 'revision' | 'resync'; readonly revision: string }
   | { readonly name: 'bye'; readonly reason: 'stopping' | 'not_valid' | 'unavailable' };

@@ -57,7 +57,7 @@ export function openGrants(transactions: Transactions, cursors: Cursors): Grants
         const { pk } = await requireUser(handle, userId);
         const standing = await grantsWithin(handle, pk, scope);
         const grants = standing.filter((grant) => sees(call.sight, grant.scope));
-        return { grants, version: versionOf(standing) };
+        return { grants, version: versionOf(grants) };
       }),
 
     ofRole: (call, roleKey, scope, page) =>

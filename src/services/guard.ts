@@ -155,7 +155,10 @@ function liftedBy(facts: Facts, item: Reach): readonly Gift[] {
   return 'user' in item && item.lifting ? denialsOf(accessOf(facts, item.user), facts.now) : [];
 }
 
-/** What the caller's own user has is no gift to somebody who acts as them without limit already, nor the same key again. */
+/**
+ * Whether a change gives only what the caller has already: all that their own user has, if their credential
+ * is not limited; or a key for themselves, if their credential has no list and works wherever that key does.
+ */
 function isOwn(item: Reach, caller: Principal): boolean {
   if ('user' in item) return item.user === caller.userId && !isLimited(caller);
   if (!('key' in item) || !isSelf(caller, item.key.user)) return false;
@@ -180,7 +183,7 @@ function endOfStay({ standing, userPks }: FactsOfCallers, caller: Principal): In
   return Math.min(expiresAt ?? never, endsAt ?? never);
 }
 
-/** Until when a change lets somebody in as this user: not at all, if it makes nothing that does. */
+/** Until when a change lets somebody in as this user; minus infinity if it lets nobody in. */
 function entryFor(item: Reach, user: UserId): Instant {
   if ('key' in item)
     return item.does === 'make' && item.key.user === user ? (item.key.until ?? never) : -never;

@@ -15,7 +15,7 @@ export interface LimitOptions {
 export interface Stay {
   /** Counts it for the credential it came with. Throws `rate_limited` if that has had its share. */
   admit(caller: Principal): void;
-  /** Once and for all. */
+  /** Ends the stay. Calling it again changes nothing. */
   leave(): void;
 }
 
@@ -23,7 +23,7 @@ export interface Stay {
 export interface Limits {
   /** For a request that has just come, before anything is done for it. Throws `unavailable` if there are too many. */
   enter(): Stay;
-  /** For a connection over which more came without waiting for answers than is kept. */
+  /** Counts a connection over which more requests came at once than may wait there (a flood). */
   noteFlood(): void;
   readonly inFlight: number;
   /** Requests that were turned away, by what they met. */
@@ -57,6 +57,8 @@ export function openLimits(options: LimitOptions, now = () => performance.now())
     #hasLeft = false;
 
     admit({ credentialPk }: Principal): void {
+      // Its client hung up while the credential was looked up: nothing would give the place back.
+      if (this.#hasLeft) return;
       const others = ofCredential.get(credentialPk) ?? 0;
       if (others >= mostOfOne) {
         turnedAway.share += 1;

@@ -9,7 +9,7 @@ export interface Origin {
 
 /**
  * Keeps whoever guesses keys from the database: what is looked up in vain is counted for each address, in bounded memory.
- * A key that was once found good here is looked up whoever else comes from its address.
+ * A key that was once found good in this process is looked up even when its address has had its wrong ones.
  */
 export interface WrongKeys {
   /** Throws `rate_limited` if the key would be looked up for an address that has had its wrong ones. */

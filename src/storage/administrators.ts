@@ -20,7 +20,7 @@ function administratorsIn(sql: Sql, role: RoleKey, permissions: readonly Permiss
           and permissions.slug = any(${[...permissions]}::text[]))`;
 }
 
-/** Whether there is one. */
+/** Whether anybody is an administrator in the sense of `administratorsIn`. */
 export async function administratorRemains(
   { sql }: ReadHandle,
   role: RoleKey,

@@ -19,16 +19,15 @@ export interface ApiKeyRow {
   readonly lastUsedAt: Instant | null;
 }
 
-/** Whether the key may still be used, by the primary's clock, or whether the identity is still linked. */
-export async function credentialStands(sql: Sql, credentialPk: number): Promise<boolean> {
+/** Whether the key may still be used, by the primary's clock. */
+export async function keyStands(sql: Sql, keyPk: number): Promise<boolean> {
   const rows = await sql`
     select 1 from rolecall.api_keys
-    where pk = ${credentialPk} and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())
-    union all select 1 from rolecall.identities where pk = -${credentialPk}::bigint`;
+    where pk = ${keyPk} and revoked_at is null and (expires_at is null or expires_at > clock_timestamp())`;
   return rows.length > 0;
 }
 
-/** Notes that keys were used about now; one that is being changed is left for the next time. */
+/** Sets the last use of these keys to now. A key that is being changed is left out until its next use. */
 export async function noteKeyUses(sql: Sql, pks: readonly number[]): Promise<void> {
   await sql`
     update rolecall.api_keys set last_used_at = clock_timestamp() where pk in (

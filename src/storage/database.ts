@@ -38,9 +38,12 @@ export interface Database {
    * `isGone` says that this happened, or that the connection was lost: nobody learns any more what `work` still does.
    */
   run<T>(deadline: Deadline, work: Work<T>): Promise<T>;
-  /** For what takes the revision lock: one transaction behind the other, beside the pool, so that reads have room. */
+  /**
+   * Runs what takes the revision lock: one transaction after the other, on a connection outside the pool, so
+   * that writes leave the pool to reads.
+   */
   readonly transact: WriteLane['transact'];
-  /** A gate before `transact` that lets one in at a time: who waits there is counted with the others. */
+  /** Makes a gate before `transact` that lets one in at a time; `usage` counts who waits there too. */
   openGate(): Gate;
   /** Connections in use, connections ready, and who waits for one. */
   usage(): { readonly busy: number; readonly idle: number; readonly waiting: number };

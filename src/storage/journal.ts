@@ -35,8 +35,9 @@ export interface LockedRevision {
  */
 export async function lockRevision(sql: Sql, deadline?: Deadline): Promise<LockedRevision> {
   const limit = deadline === undefined ? null : String(millisecondsUntil(deadline));
-  // Sent at once: what is sent behind a savepoint ends with it, the lock too, and of the limit only the setting, so that it
-  // would end whatever transaction the session is in by then.
+  // Executed here, so that it is sent before any savepoint. Rolling back to a savepoint would release a lock
+  // that was taken after it. It would also undo the setting of the limit, but not the limit, which would then
+  // end whatever transaction the session is in by then.
   const [row] = await sql<(Omit<LockedRevision, 'value'> & { value: string })[]>`
     with locked as materialized (select value, epoch, journal_head, time from rolecall.revision for update)
     select value, epoch, journal_head as "journalHead",

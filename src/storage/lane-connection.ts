@@ -26,12 +26,12 @@ export interface Turn<T> {
   isLate(): boolean;
 }
 
-/** What is known of a transaction that may be over before its connection is lost by another. */
+/** How far a transaction has come: it may have ended before a later one on its connection loses that. */
 interface Progress {
   isCommitting: boolean;
   /** Whether its COMMIT or ROLLBACK was answered. */
   hasEnded: boolean;
-  /** Of what was sent along. */
+  /** The first error among the statements that were sent along. */
   failure?: unknown;
 }
 
@@ -72,7 +72,9 @@ export class LaneConnection {
   }
 
   async #transact<T>({ work, leave, isLate }: Turn<T>, progress: Progress): Promise<T> {
-    const isGone = () => this.#isLost || isLate();
+    // What is still to be sent when the next transaction begins on this connection would become a part of that.
+    let isOver = false;
+    const isGone = () => isOver || this.#isLost || isLate();
     const sql = whileThere(await this.#ready, isGone);
     const along: PromiseLike<unknown>[] = [];
     // The driver repeats a statement whose plan is gone, and would repeat it in the transaction that follows: what fails
@@ -95,6 +97,7 @@ export class LaneConnection {
       value = await work({ sql, client: this.#client, isGone, isCommitting, sendAlong, undo });
     } catch (error) {
       if (!isGone()) sendAlong(sql.unsafe('ROLLBACK'));
+      isOver = true;
       this.#before = Promise.all(along);
       leave();
       throw error;
@@ -108,6 +111,7 @@ export class LaneConnection {
         progress.hasEnded = true;
       }),
     );
+    isOver = true;
     this.#before = Promise.all(along);
     leave();
     await this.#before;

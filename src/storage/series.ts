@@ -1,14 +1,14 @@
 import type { Deadline } from './deadline.ts';
 import type { Gate } from './gate.ts';
 
-/** What came of one of them: returns it, now or later, or throws. */
+/** Gives what came of one member: returns its value or a promise of it, or throws what it failed with. */
 export type Outcome<T> = () => T | Promise<T>;
 
 /** One that waits to be done together with others. */
 interface Waiting<Item, T> {
   readonly item: Item;
   readonly key: string;
-  /** Once it is being done. */
+  /** Set when the member is taken out of the queue to be performed. */
   outcome?: Promise<Outcome<T>>;
 }
 
@@ -16,9 +16,11 @@ interface Waiting<Item, T> {
 const mostTogether = 32;
 
 /**
- * Opens a queue whose members are done together: whoever is let through the gate does what all that wait want, in the
- * order in which they came, up to the first whose key another one has. `perform` gives one outcome for each and never
- * rejects. Whoever is not being done by their deadline rejects with `unavailable`; once they are, only their outcome counts.
+ * Opens a queue whose members are performed together. Whoever is let through the gate takes the waiting
+ * members in the order in which they came, at most `mostTogether` and only up to the first whose key is among
+ * those taken already, and calls `perform` once for all of them. `perform` gives one outcome for each and
+ * never rejects. A member that nobody has taken by its deadline rejects with `unavailable`; once taken, only
+ * its outcome counts.
  */
 export function openSeries<Item, T>(
   gate: Gate,

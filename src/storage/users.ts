@@ -29,7 +29,10 @@ function isHolding(sight: Sight) {
   return or(held(userRoles), held(userPermissions));
 }
 
-/** With `holdingIn` only who has a grant or an exception there: who has not costs what nobody costs. */
+/**
+ * With `holdingIn`, undefined also for a user without a grant or an exception there. One statement asks both,
+ * so that such a user costs what an unknown id costs.
+ */
 export async function findUser(
   { db }: ReadHandle,
   id: UserId,

@@ -22,10 +22,12 @@ interface Member<Ask> {
 const lateMs = 10;
 
 /**
- * Opens a way to write for changes that can be made several at once as though they were made one after the other: those
- * that wait at the same time share one transaction and what it reads. Each has its own revision and entries, and rejects
- * with its own refusal. Where all of them fail, those in time are made again: together if somebody was late, or else each by itself.
- * Of one key there is never more than one in a transaction.
+ * Opens a way to write for changes that can be made several at once as though they were made one after the
+ * other. Changes that wait at the same time share one transaction and what it reads; each has its own
+ * revision and journal entries, and rejects with its own refusal. If the transaction fails and its outcome is
+ * unknown, all reject. If it fails otherwise, those whose deadline is not over are made again: together if
+ * the deadline of another was over, and if not, each by itself. Two changes with the same key are never in
+ * one transaction.
  */
 export function openWriteSeries<Ask, T>(
   { write, writeAll, openGate }: Pick<Transactions, 'write' | 'writeAll' | 'openGate'>,
@@ -67,10 +69,12 @@ export function openWriteSeries<Ask, T>(
         done.catch(() => {});
         return () => done;
       });
+    const late = failing(unavailable('the write ran out of time and was undone'));
+    if (inTime.length === 0) return members.map(() => late);
     const again = perform(inTime);
     return members.map((member) => {
       const place = inTime.indexOf(member);
-      if (place === -1) return failing(unavailable('the write ran out of time and was undone'));
+      if (place === -1) return late;
       return async () => ((await again)[place] as Outcome<Written<T>>)();
     });
   }

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { RoleKey, Scope, UserId } from '../../src/domain/ids.ts';
 import { operatorCall } from '../../src/services/call.ts';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
-import { environmentFor, run } from '../support/program.ts';
+import { environmentFor, run, start } from '../support/program.ts';
 import { openTestRuntime } from '../support/runtime.ts';
 
 const maria = 'maria' as UserId;
@@ -110,6 +110,24 @@ test('journal export writes every row, oldest first, and no formula for a spread
   const none = await rolecall('journal', 'export', '--to', '2000-01-01T00:00:00Z');
   expect(none).toMatchObject({ code: 0, stdout: '' });
   expect((await rolecall('journal', 'export', '--from', 'yesterday')).code).toBe(1);
+});
+
+test('journal export says why it cannot write, and ends when its reader has had enough', async () => {
+  const file = join(folder, 'there.ndjson');
+  await writeFile(file, 'mine');
+  const refused = await rolecall('journal', 'export', '--out', file);
+  expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining(`cannot write ${file}: EEXIST`) });
+  expect(refused.stderr).not.toContain('    at ');
+  expect(await readFile(file, 'utf8')).toBe('mine');
+  await sql`insert into rolecall.users (id) select 'n' || n from generate_series(1, 3) n`;
+  const command = `set -o pipefail; ${process.execPath} bin/rolecall.js journal export | head -c 1`;
+  const program = start(['-c', command], environmentFor(database.url), { command: 'bash' });
+  const { code } = await program.ended();
+  expect(code).toBe(0);
+  expect(program.output()).toMatchObject({
+    stdout: '{',
+    stderr: expect.stringMatching(/^Wrote \d+ rows?\.$/m),
+  });
 });
 
 test('diff says what came and went between two moments, and what happened', async () => {

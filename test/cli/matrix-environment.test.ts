@@ -281,5 +281,18 @@ describe('history and rollback', () => {
     );
     expect(never.code).toBe(2);
     expect(never.stderr).toContain('no matrix stood then');
+
+    // The same numbers of another history say nothing of this one.
+    const [epoch, value] = String(versions[0]?.revision).split('-');
+    const to = async (revision: string) => (await rolecall('rollback', '--yes', '--to', revision)).stderr;
+    expect(await to(`000000000000-${value}`)).toContain('no revision of this database');
+    expect(await to(`${epoch}-999999`)).toContain('has not come yet');
+    await service.runtime.epochs.declare(operatorCall(20_000));
+    await rolecall('rollback', '--yes', '--allow-loss');
+    const after = JSON.parse((await rolecall('history', '--json')).stdout);
+    expect(after.map((one: { revision: string }) => one.revision)).toContain(versions[0]?.revision);
+    const number = Number(after[0].revision.split('-')[1]);
+    expect(after[0].revision).not.toBe(`${epoch}-${number}`);
+    expect(await to(`${epoch}-${number}`)).toContain('history was lost');
   });
 });

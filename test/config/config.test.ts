@@ -187,6 +187,13 @@ describe('numbers', () => {
     expect(loadConfig([], { ROLECALL_REQUEST_TIMEOUT_MS: '500' }).connectTimeoutMs).toBe(500);
     expect(loadConfig([], { ROLECALL_REQUEST_TIMEOUT_MS: '5000' }).connectTimeoutMs).toBe(1000);
   });
+
+  it('administration has a port of its own or none', () => {
+    const problem = 'ROLECALL_ADMIN_PORT must be another port than PORT';
+    expect(problemsOf({ PORT: '4000', ROLECALL_ADMIN_PORT: '4000' })).toEqual([problem]);
+    expect(problemsOf({ ROLECALL_ADMIN_PORT: '3000' })).toEqual([problem]);
+    expect(loadConfig([], { PORT: '0', ROLECALL_ADMIN_PORT: '0' }).adminPort).toBe(0);
+  });
 });
 
 describe('words', () => {

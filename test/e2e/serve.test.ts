@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from '../support/database.ts';
@@ -31,6 +33,16 @@ async function objectsIn(url: string): Promise<string[]> {
   await sql.end();
   return rows.map((row) => row.name);
 }
+
+test('a port that cannot be had ends serve, the one of administration too', async () => {
+  database = await createTestDatabase();
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const ended = await run(['serve'], environmentFor(database.url, { ROLECALL_ADMIN_PORT: String(port) }));
+  taken.close();
+  expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining(String(port)) });
+});
 
 describe('on an empty database', () => {
   beforeEach(async () => {

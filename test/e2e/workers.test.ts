@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { environmentFor, type Program, run, start } from '../support/program.ts';
@@ -68,6 +69,16 @@ test('several workers are right together, count together, are replaced when they
   program.child.kill('SIGTERM');
   expect((await program.ended()).code).toBe(0);
   for (const child of children) expect(() => process.kill(child, 0)).toThrow();
+});
+
+test('a signal to the whole process group stops workers as gently as one to the command', async () => {
+  const { url, program } = await serve('2');
+  const alive = async () => (await fetch(`${url}/livez`, { headers: { connection: 'close' } })).status;
+  expect(await alive()).toBe(200);
+  process.kill(-(program.child.pid as number), 'SIGTERM');
+  await pause(100);
+  expect(await alive()).toBe(200);
+  expect((await program.ended()).code).toBe(0);
 });
 
 test('workers that cannot start end the command with their exit code', async () => {

@@ -141,6 +141,19 @@ describe('acting for a user', () => {
     expect(await refused()).toContainEqual([false, null]);
   });
 
+  test('is told of, by key and name, where somebody may not act for anybody', async () => {
+    const user = await newUser();
+    const key = await service.keyFor(user);
+    await as(key, 'root').delete('/users/somebody').expect(403);
+    const tried = async () => {
+      const { data } = (await service.as().get('/journal/denied').expect(200)).body;
+      return data.filter(({ actor }: { actor: string }) => actor === user);
+    };
+    await expect
+      .poll(tried, { timeout: 20_000 })
+      .toMatchObject([{ key: key.slice(3, 15), code: 'forbidden' }]);
+  });
+
   test('ends when the backend or the user is deactivated', async () => {
     const user = await newUser();
     const backend = await newUser('rolecall_act_for');

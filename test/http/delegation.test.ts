@@ -60,6 +60,14 @@ describe('whoever looks after one scope (A-05)', () => {
     for (const id of ['rival-guest', 'rival-boss', 'chief'])
       for (const list of ['roles', 'exceptions'])
         expect((await service.as(key).get(`/users/${id}/${list}`).expect(200)).body.data).toEqual([]);
+    // Nor does the version of what is there tell that there is something.
+    const versions = ['', 'org/rival', 'org/acme'].map(async (scope) => {
+      const answers = ['rival-boss', 'rival-clerk', 'chief'].map((id) =>
+        service.as(key).get(`/users/${id}/roles`).query({ scope }).expect(200),
+      );
+      return (await Promise.all(answers)).map(({ headers }) => headers['etag']);
+    });
+    expect(new Set((await Promise.all(versions)).flat()).size).toBe(1);
     const guest = (await service.as(key).get('/users/acme-guest/exceptions').expect(200)).body.data;
     expect(guest).toHaveLength(1);
     const holders = dataOf(await pages('/roles/viewer/users'));

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import { buffer } from 'node:stream/consumers';
 import fastify from 'fastify';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { SseStream } from '../../src/http/sse.ts';
 import { type EventClient, listenTo, urlOf } from '../support/event-stream.ts';
 import { type Replica, type Replicas, startReplica, startReplicas } from '../support/replicas.ts';
@@ -201,6 +202,17 @@ describe('a stream ends', () => {
     expect(await client.next()).toMatchObject({ event: 'bye', data: { reason: 'stopping' } });
     expect(await client.next()).toBeNull();
     expect(stopping.runtime.events.size).toBe(0);
+  });
+
+  test('with all that was sent before its end, and nothing of what is sent after', async () => {
+    const stream = new SseStream();
+    const failed = vi.fn();
+    stream.on('error', failed);
+    stream.send('bye', { reason: 'stopping' });
+    stream.end();
+    stream.send('revision', {});
+    expect(String(await buffer(stream))).toBe('event: bye\ndata: {"reason":"stopping"}\n\n');
+    expect(failed).not.toHaveBeenCalled();
   });
 
   test('for a reader who takes nothing, before what is kept for them grows', async () => {

@@ -62,6 +62,18 @@ async function grantsOf(user: string) {
 const revision = async () => (await sql<{ value: string }[]>`select value from rolecall.revision`)[0]?.value;
 
 describe('a mapping', () => {
+  test('gives again what it gave, with the same token, where the identity is linked anew', async () => {
+    await map({ value: 'again' });
+    await newUser('returning', provider);
+    const token = tokenOf(provider, 'returning', { groups: ['again'] });
+    expect(await rolesBy(token)).toContain('loader');
+    const identity = { issuer: provider.issuer, subject: 'returning' };
+    await service.as().delete('/users/returning/identities').send(identity).expect(200);
+    expect(await grantsOf('returning')).toEqual([]);
+    await service.as().put('/users/returning/identities').send(identity).expect(200);
+    expect(await rolesBy(token)).toContain('loader');
+  });
+
   test('gives its role, where it says, to whoever has exactly the value at exactly the place (A-20)', async () => {
     await map({ claim: ['realm_access', 'roles'], value: 'exactly', scope: 'warehouse/north' });
     const cases: readonly (readonly [object, boolean])[] = [

@@ -50,6 +50,25 @@ describe('as it was then', () => {
     expect(both.body).toMatchObject({ results: [{ allowed: true }], revision: given, at: body.at });
   });
 
+  test('is asked no more at once than the setting allows', async () => {
+    const root = service.as();
+    const at = await revisionOf(root.post('/users').send({ id: 'bo' }).expect(201));
+    const set = async (value: number | null) => {
+      const { headers } = await root.get('/settings/authorize_batch_limit').expect(200);
+      const patch = root.patch('/settings/authorize_batch_limit').set('if-match', String(headers['etag']));
+      await patch.send({ value }).expect(200);
+    };
+    const asked = (count: number) =>
+      root.post('/authorize/batch').send({
+        at,
+        checks: Array.from({ length: count }, () => ({ user: 'bo', permission: 'orders.load_order' })),
+      });
+    await set(3);
+    expect([(await asked(3)).status, (await asked(4)).body.code]).toEqual([200, 'invalid_input']);
+    await set(null);
+    await asked(4).expect(200);
+  });
+
   test('judges starts and ends at that time, and says when the answer changed by itself', async () => {
     const root = service.as();
     await root.post('/users').send({ id: 'tim' }).expect(201);

@@ -80,15 +80,18 @@ function firstFinding(history: readonly Command[], open: typeof openLimits): str
       one.isHere = false;
       return ['done', outcome(() => one.stay.leave())];
     }
-    if (!one.isHere || one.credential !== undefined) return ['done', 'done'];
+    if (one.credential !== undefined) return ['done', 'done'];
     const { credential } = command;
+    const admit = () => one.stay.admit({ credentialPk: credential } as Principal);
+    // Whoever hung up while their credential was looked up takes nothing.
+    if (!one.isHere) return ['done', outcome(admit)];
     const some = left.get(credential) ?? 0;
     const expected = here(credential) < mostOfOne && some >= 1 ? 'done' : 'rate_limited';
     if (expected === 'done') {
       left.set(credential, some - 1);
       one.credential = credential;
     }
-    return [expected, outcome(() => one.stay.admit({ credentialPk: credential } as Principal))];
+    return [expected, outcome(admit)];
   }
 }
 
@@ -141,7 +144,16 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     replace: '(ofCredential.get(this.#credential) ?? 0) - 1',
     by: '(ofCredential.get(this.#credential) ?? 0)',
   },
-  'who leaves twice gives two places back': { file, replace: 'if (this.#hasLeft) return;', by: '' },
+  'who leaves twice gives two places back': {
+    file,
+    replace: 'if (this.#hasLeft) return;\n      this.#hasLeft = true;',
+    by: '',
+  },
+  'who has left takes a place of their credential': {
+    file,
+    replace: 'if (this.#hasLeft) return;\n      const others',
+    by: 'const others',
+  },
   'what one credential has under way shuts out another': {
     file,
     replace: 'ofCredential.get(credentialPk) ?? 0;',

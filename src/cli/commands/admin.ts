@@ -1,11 +1,8 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../config/config.ts';
-import { RolecallError } from '../../domain/errors.ts';
 import { parseUserId } from '../../domain/ids.ts';
-import { createLogger } from '../../observability/logger.ts';
-import { openRuntime, type Runtime } from '../../runtime.ts';
-import { operatorCall } from '../../services/call.ts';
 import type { Purge } from '../../services/personal.ts';
+import { accepted } from '../arguments.ts';
+import { operate } from '../operate.ts';
 import { count, print, printJson, progress } from '../output.ts';
 
 const timeoutMs = 30_000;
@@ -21,11 +18,8 @@ export function addAdmin(program: Command): void {
     )
     .option('--json', 'print JSON')
     .action(async ({ user, json }: { user: string; json?: true }) => {
-      const id = parseUserId(user);
-      if (!id.ok) throw new RolecallError('invalid_input', id.why);
-      const { value } = await onRuntime(({ recovery }) =>
-        recovery.recover(operatorCall(timeoutMs), id.value),
-      );
+      const id = accepted(parseUserId(user));
+      const { value } = await operate(timeoutMs, ({ recovery }, call) => recovery.recover(call, id));
       if (json) return printJson({ key: value.key, id: value.id, user: value.user });
       progress('This is the only time the key is shown:');
       print(value.key ?? '');
@@ -37,7 +31,7 @@ export function addAdmin(program: Command): void {
     )
     .option('--json', 'print JSON')
     .action(async ({ json }: { json?: true }) => {
-      const { lostAfter } = await onRuntime(({ epochs }) => epochs.declare(operatorCall(timeoutMs)));
+      const { lostAfter } = await operate(timeoutMs, ({ epochs }, call) => epochs.declare(call));
       if (json) printJson({ lostAfter });
       else
         print(
@@ -50,20 +44,10 @@ export function addAdmin(program: Command): void {
     .option('--dry-run', 'count them, erase none')
     .option('--json', 'print JSON')
     .action(async ({ dryRun = false, json }: { dryRun?: boolean; json?: true }) => {
-      const purge = await onRuntime(({ personal }) => personal.purge({ ...operatorCall(timeoutMs), dryRun }));
+      const purge = await operate(timeoutMs, ({ personal }, call) => personal.purge({ ...call, dryRun }));
       if (json) printJson({ dryRun, ...purge });
       else print(said(purge, dryRun));
     });
-}
-
-async function onRuntime<T>(work: (runtime: Runtime) => Promise<T>): Promise<T> {
-  const logger = createLogger('warn', process.stderr);
-  const runtime = await openRuntime(loadConfig(['database', 'journalKey']), logger);
-  try {
-    return await work(runtime);
-  } finally {
-    await runtime.close();
-  }
 }
 
 function said({ retentionDays, values }: Purge, dryRun: boolean): string {

@@ -1,13 +1,10 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../config/config.ts';
-import { RolecallError } from '../../domain/errors.ts';
-import { type Parsed, parseUserId } from '../../domain/ids.ts';
+import { parseUserId } from '../../domain/ids.ts';
 import { parseMoment } from '../../domain/moments.ts';
-import { createLogger } from '../../observability/logger.ts';
-import { openRuntime } from '../../runtime.ts';
-import { operatorCall } from '../../services/call.ts';
 import type { AccessDiff } from '../../services/decisions/past-diff.ts';
 import { type JournalRow, shownEntry } from '../../services/journal.ts';
+import { accepted } from '../arguments.ts';
+import { operate } from '../operate.ts';
 import { print, printJson } from '../output.ts';
 
 const timeoutMs = 30_000;
@@ -26,15 +23,9 @@ export function addDiff(program: Command): void {
         accepted(parseMoment(from)),
         to === undefined ? null : accepted(parseMoment(to)),
       ] as const;
-      const logger = createLogger('warn', process.stderr);
-      const runtime = await openRuntime(loadConfig(['database', 'journalKey']), logger);
-      try {
-        const diff = await runtime.pastDiff.between(operatorCall(timeoutMs), user, ...moments);
-        if (json) printJson({ user, ...diff, changes: diff.changes.map(shownEntry) });
-        else printDiff(diff);
-      } finally {
-        await runtime.close();
-      }
+      const diff = await operate(timeoutMs, ({ pastDiff }, call) => pastDiff.between(call, user, ...moments));
+      if (json) printJson({ user, ...diff, changes: diff.changes.map(shownEntry) });
+      else printDiff(diff);
     });
 }
 
@@ -61,9 +52,4 @@ function lineOf(row: JournalRow): string {
   const reason = personal['reason'] === undefined ? '' : `: ${personal['reason']}`;
   const by = `${actor ?? actorKind}${isActedFor ? ` through ${through ?? 'somebody erased'}` : ''}`;
   return `${time}  ${what}, by ${by}${reason}`;
-}
-
-function accepted<T>(parsed: Parsed<T>): T {
-  if (parsed.ok) return parsed.value;
-  throw new RolecallError('invalid_input', parsed.why);
 }

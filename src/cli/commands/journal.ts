@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../../config/config.ts';
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../../domain/checkpoints.ts';
@@ -7,6 +7,7 @@ import { verifyChain } from '../../storage/chain.ts';
 import { faultAgainst, readCheckpoint } from '../../storage/checkpoints.ts';
 import { asOperator } from '../../storage/operator.ts';
 import { type ExportFormat, exportFormats, exportJournal } from '../journal-export.ts';
+import { writeNewFile } from '../new-file.ts';
 import { count, print, printJson, progress } from '../output.ts';
 
 const everySoMany = 100_000;
@@ -53,7 +54,7 @@ export function addJournal(program: Command): void {
       const text = formatCheckpoint(journalKey.reveal(), checkpoint);
       if (out === undefined) print(text.trimEnd());
       else {
-        await writeFile(out, text, { flag: 'wx' });
+        await writeNewFile(out, text);
         progress(`Wrote ${out}: the journal up to ${checkpoint.revision} of ${checkpoint.time}.`);
       }
     });

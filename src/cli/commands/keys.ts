@@ -1,10 +1,7 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../../config/config.ts';
-import { RolecallError } from '../../domain/errors.ts';
-import { type Parsed, parseRoleKey, parseUserId } from '../../domain/ids.ts';
-import { createLogger } from '../../observability/logger.ts';
-import { openRuntime } from '../../runtime.ts';
-import { operatorCall } from '../../services/call.ts';
+import { parseRoleKey, parseUserId } from '../../domain/ids.ts';
+import { accepted } from '../arguments.ts';
+import { operate } from '../operate.ts';
 import { print, printJson, progress } from '../output.ts';
 
 const timeoutMs = 10_000;
@@ -23,24 +20,9 @@ export function addKeys(program: Command): void {
     .action(async (options: { user: string; role?: string; json?: boolean }) => {
       const user = accepted(parseUserId(options.user));
       const role = options.role === undefined ? null : accepted(parseRoleKey(options.role));
-      const runtime = await openRuntime(
-        loadConfig(['database', 'journalKey']),
-        createLogger('warn', process.stderr),
-      );
-      try {
-        const { value } = await runtime.apiKeys.provision(operatorCall(timeoutMs), user, role);
-        if (options.json) printJson({ key: value.key, id: value.id, user: value.user });
-        else {
-          progress('This is the only time the key is shown:');
-          print(value.key ?? '');
-        }
-      } finally {
-        await runtime.close();
-      }
+      const { value } = await operate(timeoutMs, ({ apiKeys }, call) => apiKeys.provision(call, user, role));
+      if (options.json) return printJson({ key: value.key, id: value.id, user: value.user });
+      progress('This is the only time the key is shown:');
+      print(value.key ?? '');
     });
-}
-
-function accepted<T>(parsed: Parsed<T>): T {
-  if (parsed.ok) return parsed.value;
-  throw new RolecallError('invalid_input', parsed.why);
 }

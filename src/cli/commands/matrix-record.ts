@@ -1,11 +1,12 @@
-import { writeFile } from 'node:fs/promises';
 import { type Command, CommanderError } from 'commander';
 import { RolecallError } from '../../domain/errors.ts';
 import { parseRoleKey } from '../../domain/ids.ts';
 import { renderLayer } from '../../domain/matrix/render-layer.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { describeChanges, describeDeviation, describeProvenance, full } from '../matrix-report.ts';
-import { type ApplyOptions, acceptOption, operate, reviewAndApply } from '../matrix-review.ts';
+import { type ApplyOptions, acceptOption, matrixTimeoutMs, reviewAndApply } from '../matrix-review.ts';
+import { writeNewFile } from '../new-file.ts';
+import { operate } from '../operate.ts';
 import { count, print, printJson, progress } from '../output.ts';
 
 /** What became of the matrix: what people changed past it, and what was applied when. */
@@ -16,7 +17,9 @@ export function addMatrixRecord(matrix: Command): void {
     .option('--exit-code', `exit with ${exitCodes.changes} if there is any`)
     .option('--json', 'print JSON')
     .action(async ({ exitCode, json }: { exitCode?: true; json?: true }) => {
-      const { deviations, tampering } = await operate(({ matrixRecord }, call) => matrixRecord.drift(call));
+      const { deviations, tampering } = await operate(matrixTimeoutMs, ({ matrixRecord }, call) =>
+        matrixRecord.drift(call),
+      );
       if (json) printJson({ deviations, tampering });
       else {
         for (const one of deviations) print(describeDeviation(one));
@@ -40,7 +43,9 @@ export function addMatrixRecord(matrix: Command): void {
     .action(async ({ id, out }: { id: string; out?: string }) => {
       const parsed = parseRoleKey(id);
       if (!parsed.ok) throw new RolecallError('invalid_input', `--id ${id}: words joined by "_" or "-"`);
-      const { deviations, layers } = await operate(({ matrixRecord }, call) => matrixRecord.drift(call));
+      const { deviations, layers } = await operate(matrixTimeoutMs, ({ matrixRecord }, call) =>
+        matrixRecord.drift(call),
+      );
       if (deviations.length === 0) return progress('No drift: there is nothing to declare.');
       const dependsOn = layers.filter((layer) => layer !== 'baseline');
       const text = renderLayer(
@@ -49,9 +54,7 @@ export function addMatrixRecord(matrix: Command): void {
         deviations.map((deviation) => ({ deviation, remark: describeProvenance(deviation.changed) })),
       );
       if (out === undefined) return print(text.trimEnd());
-      await writeFile(out, text, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
-        throw new RolecallError('invalid_input', `cannot write ${out}: ${error.code ?? 'unknown reason'}`);
-      });
+      await writeNewFile(out, text);
       return progress(`Wrote ${out}: review it, then \`rolecall matrix plan\`.`);
     });
 
@@ -60,7 +63,7 @@ export function addMatrixRecord(matrix: Command): void {
     .description('which matrix was applied when and by whom, newest first')
     .option('--json', 'print JSON')
     .action(async ({ json }: { json?: true }) => {
-      const versions = await operate(({ matrixRecord }, call) => matrixRecord.history(call));
+      const versions = await operate(matrixTimeoutMs, ({ matrixRecord }, call) => matrixRecord.history(call));
       if (json) return printJson(versions);
       for (const { revision, changed, applied, removed } of versions) {
         const layers = applied.map(({ layer, contentHash }) => `${layer} ${contentHash.slice(0, 12)}`);
@@ -80,7 +83,9 @@ export function addMatrixRecord(matrix: Command): void {
     .option('--full', 'name everybody and everything')
     .option('--json', 'print JSON')
     .action(async (options: ApplyOptions & { to?: string }) => {
-      const layers = await operate(({ matrixRecord }, call) => matrixRecord.layersAt(call, options.to));
+      const layers = await operate(matrixTimeoutMs, ({ matrixRecord }, call) =>
+        matrixRecord.layersAt(call, options.to),
+      );
       await reviewAndApply({ layers }, options);
       progress('The files still say otherwise: change them too, or the next apply undoes this.');
     });

@@ -1,10 +1,13 @@
 import { type Command, CommanderError, Option } from 'commander';
+import { builtinLayer } from '../../domain/matrix/builtin.ts';
+import { parseMatrixFiles } from '../../domain/matrix/parse.ts';
 import { describeTwins, nearTwins } from '../../domain/matrix/twins.ts';
 import type { Intent } from '../../services/matrix/matrix.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { readMatrix, readMatrixTexts, shippedBaseline } from '../matrix-files.ts';
 import { brief, describePlan, full } from '../matrix-report.ts';
-import { type ApplyOptions, acceptOption, operate, reviewAndApply } from '../matrix-review.ts';
+import { type ApplyOptions, acceptOption, matrixTimeoutMs, reviewAndApply } from '../matrix-review.ts';
+import { operate } from '../operate.ts';
 import { count, print, printJson } from '../output.ts';
 import { readPlanFile, writePlanFile } from '../plan-files.ts';
 import { addMatrixCodegen } from './matrix-codegen.ts';
@@ -57,9 +60,13 @@ export function addMatrix(program: Command): void {
     .option('--exit-code', `exit with ${exitCodes.changes} if there is something to apply`)
     .option('--json', 'print JSON')
     .action(async ({ file, accept, full: isFull, out, exitCode, json }: PlanOptions) => {
-      const { layers, acknowledged } = await readMatrix(file);
-      const plan = await operate(({ matrix }, call) => matrix.plan(call, { layers, accept, acknowledged }));
-      if (out !== undefined) await writePlanFile(out, await readMatrixTexts(file), accept, plan);
+      const texts = await readMatrixTexts(file);
+      const { layers, acknowledged } = parseMatrixFiles(texts, builtinLayer);
+      const plan = await operate(matrixTimeoutMs, ({ matrix }, call) =>
+        matrix.plan(call, { layers, accept, acknowledged }),
+      );
+      // As they were planned: somebody may have edited them meanwhile.
+      if (out !== undefined) await writePlanFile(out, texts, accept, plan);
       if (json) printJson(plan);
       else print(describePlan(plan, isFull ? full : brief));
       if (exitCode && !plan.isEmpty)

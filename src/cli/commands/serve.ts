@@ -62,7 +62,15 @@ export async function listen(
     return { app, url };
   };
   const main = await open(port, adminPort === undefined ? 'everything' : 'checks');
-  const opened = adminPort === undefined ? [main] : [main, await open(adminPort, 'everything')];
+  const opened = [main];
+  if (adminPort !== undefined)
+    opened.push(
+      await open(adminPort, 'everything').catch(async (error) => {
+        // It would keep the process alive, and answer that the service is stopping.
+        await main.app.close();
+        throw error;
+      }),
+    );
   return {
     url: main.url,
     close: async (signal) => {
@@ -73,12 +81,17 @@ export async function listen(
   };
 }
 
-/** Resolves on the first SIGTERM or SIGINT. A second one ends the process at once. */
+/**
+ * Resolves on the first SIGTERM or SIGINT. A second one ends the process at once, but for a worker: a signal to a whole
+ * process group reaches it twice, by itself and from the process above.
+ */
 export function untilStopped(): Promise<NodeJS.Signals> {
   return new Promise((resolve) => {
     const stop = (signal: NodeJS.Signals) => {
-      process.removeListener('SIGTERM', stop);
-      process.removeListener('SIGINT', stop);
+      if (!cluster.isWorker) {
+        process.removeListener('SIGTERM', stop);
+        process.removeListener('SIGINT', stop);
+      }
       resolve(signal);
     };
     process.on('SIGTERM', stop);

@@ -23,7 +23,7 @@ const deny: { readonly [Reason in DenyReason]: Decision } = {
 };
 
 /**
- * What "allowed" means (design: the decision). `access` is what the user has at the instant asked about, compiled with
+ * What "allowed" means. `access` is what the user has at the instant asked about, compiled with
  * the same catalogue (any other would take one permission for another, and is an error of the program); undefined when
  * no such user exists. The answer does not depend on the order of anything; a deny carries the first reason that applies.
  */

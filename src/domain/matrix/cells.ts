@@ -28,7 +28,7 @@ export interface CellsComparison<R extends Row> {
 /**
  * Three-way, cell by cell: the layers' own rows become what the layers say; the API's row stays, for it is somebody's
  * decision, unless `isMoot` says that nobody may hold on to it. Where a layer newly says the opposite of what somebody
- * decided, that is a conflict, and `accept` says who gives way; without it nothing changes there.
+ * decided, that is a conflict, and `accept` says which side wins; without it nothing changes there.
  */
 export function compareCells<R extends Row>(
   { declared, applied, live }: Versions<R>,

@@ -93,5 +93,5 @@ export type Deviation =
   | { readonly kind: 'undeclared_role'; readonly role: RoleKey; readonly live: RoleWords }
   | { readonly kind: 'undeclared_permission'; readonly permission: DeclaredPermission };
 
-/** Who gives way where the matrix and somebody changed the same thing. */
+/** Which side wins where the matrix and somebody, past the matrix, changed the same thing. */
 export type Preference = 'matrix' | 'live';

@@ -28,8 +28,8 @@ export interface Difference {
 }
 
 /**
- * Throws `slug_collision` if a declared permission has the slug of another one, retired ones included (requirement
- * 2.10), and `include_cycle` with the way round if roles would include themselves, tombstones not counted: lifting one must
+ * Throws `slug_collision` if a declared permission has the slug of another one, retired ones included, and
+ * `include_cycle` with the way round if roles would include themselves, tombstones not counted: lifting one must
  * not close a cycle that nobody saw.
  */
 export function diffMatrix({ declared, applied, live }: Versions, accept?: Preference): Difference {

@@ -29,8 +29,7 @@ export interface MergedMatrix {
 
 /**
  * Lays the layers over each other. Of a thing declared twice the later words win, a role is a system role if any layer
- * says so, and every include and edge keeps each layer that gives or withholds it as an origin of its own (requirement
- * 2.8).
+ * says so, and every include and edge keeps each layer that gives or withholds it as an origin of its own.
  *
  * Throws `slug_collision` if two layers declare permissions that differ but share a slug.
  */

@@ -17,7 +17,7 @@ export function holdersOf(reserved: readonly DeclaredPermission[]): SlugHolders 
 
 /**
  * Reads `permissions:`; undefined if it is not a mapping. Faults: a malformed name, the reserved resource, and two
- * permissions with one slug, be the other one in this file, in one read before or among the reserved (requirement 2.3: a
+ * permissions with one slug, be the other one in this file, in one read before or among the reserved (a
  * slug maps back to exactly one permission). What is declared is added to the holders.
  */
 export function readPermissions(

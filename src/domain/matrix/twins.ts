@@ -8,7 +8,7 @@ export type Acknowledgement = readonly [PermissionSlug, PermissionSlug];
 export type Twins = readonly [string, string];
 
 /**
- * Pairs of permissions of different resources that differ in nothing else but a singular or plural (requirement 2.7):
+ * Pairs of permissions of different resources that differ in nothing else but a singular or plural:
  * `adminpanel.view_documents` beside `documents.view_document`. A one-word action such as `create` belongs to many
  * resources and makes twins only if the resources are alike too. What was acknowledged is left out.
  */

@@ -58,6 +58,8 @@ export function addAuthorization(
     Promise.resolve(found)
       .then((caller) => {
         state.stay?.admit(caller);
+        // Where they may not act for somebody, it was they who tried.
+        state.principal = caller;
         return actFor === undefined ? caller : actingFor(caller, actFor, state.deadline);
       })
       .then((principal) => {

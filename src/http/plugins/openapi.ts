@@ -23,11 +23,21 @@ export async function addOpenApi(app: FastifyInstance, version: string): Promise
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
       },
       servers: [{ url: '/' }],
-      tags: ['Checks', 'Grants', 'Users', 'Roles', 'Permissions', 'Keys', 'Journal', 'Operations'].map(
-        (name) => ({
-          name,
-        }),
-      ),
+      tags: [
+        'Checks',
+        'Grants',
+        'Users',
+        'Roles',
+        'Permissions',
+        'Matrix',
+        'Mappings',
+        'Keys',
+        'Settings',
+        'Journal',
+        'Operations',
+      ].map((name) => ({
+        name,
+      })),
       components: {
         securitySchemes: {
           apiKey: { type: 'http', scheme: 'bearer', bearerFormat: 'API key `rc_…`' },

@@ -13,7 +13,7 @@ const files = z
 const accept = z
   .enum(['matrix', 'live'])
   .optional()
-  .meta({ description: 'Who gives way where the files and somebody changed the same' });
+  .meta({ description: 'Which side wins where the files and somebody changed the same thing' });
 
 const exampleFiles = [
   {

@@ -7,7 +7,7 @@ import type { BuiltinPermission } from '../../domain/matrix/builtin.ts';
 import { isLimited, isSelf, type Principal, usersBehind } from '../../domain/principals.ts';
 import { covers } from '../../domain/scopes.ts';
 import { commonSight, type Sight } from '../../domain/sight.ts';
-import { requirePermissionOf, requireSight, sightOf } from '../caller-rights.ts';
+import { actFor, requirePermissionOf, requireSight, sightOf, slugFor } from '../caller-rights.ts';
 import { accessOn, limitedDecision, listThrough, scopesThrough, standingOn } from './credential-reach.ts';
 import type { DecisionCounts } from './decision-counts.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
@@ -22,6 +22,9 @@ export interface Question {
   readonly permission: PermissionSlug;
   readonly scope: Scope;
 }
+
+/** Who is asked about, or with null the caller, and where. */
+export type About = Pick<Question, 'user' | 'scope'>;
 
 export interface Answer {
   readonly permission: PermissionSlug;
@@ -67,6 +70,11 @@ export interface AccessCheck {
   scopesOf(asking: Asking, user: UserId | null, permission: PermissionSlug | null): Promise<UserScopes>;
   /** Throws `unauthenticated` unless the caller's credential still stands. */
   requireValid(asking: Asking): Promise<void>;
+  /**
+   * Throws `forbidden` unless the caller may ask about each of these users in that scope, which about others needs the
+   * permission, and `invalid_input` if they are more than the setting for batches allows. On one view.
+   */
+  requireAsking(asking: Asking, permission: BuiltinPermission, about: readonly About[]): Promise<void>;
   /**
    * The caller as somebody who acts for a user, with what both of them may do. Throws `forbidden` unless the caller has
    * `rolecall_act_for` somewhere, and for nobody who is not an active user.
@@ -165,7 +173,7 @@ export function openAccessCheck({
     actFor(asking, user) {
       const { caller } = asking;
       return views.of(asking, concerned(caller, user), (view) => {
-        sightOn(view, caller, 'rolecall_act_for');
+        sightOn(view, caller, actFor);
         const found = view.users.get(user);
         if (!found?.access.active)
           throw new RolecallError('forbidden', 'Rolecall-Act-For names nobody who is an active user');
@@ -176,6 +184,12 @@ export function openAccessCheck({
 
     requireValid: (asking) => views.of(asking, usersBehind(asking.caller), () => {}),
 
+    requireAsking: (asking, permission, about) =>
+      views.of(asking, usersBehind(asking.caller), (view) => {
+        refuseTooMany(about.length, 'authorize_batch_limit', view.snapshot.settings);
+        for (const { user, scope } of about) requireAskingOn(view, asking.caller, user, permission, scope);
+      }),
+
     requireOf: (asking, permission, scope) =>
       views.of(asking, usersBehind(asking.caller), (view) => {
         if (scope !== null) requireOn(view, asking.caller, permission, scope);
@@ -184,7 +198,7 @@ export function openAccessCheck({
 
     sightOf: (asking, permission) =>
       views.of(asking, usersBehind(asking.caller), (view) =>
-        sightOf((user) => accessOn(view, user), asking.caller, permission as string as PermissionSlug),
+        sightOf((user) => accessOn(view, user), asking.caller, slugFor(permission)),
       ),
   };
 }

@@ -37,10 +37,10 @@ export function standingOn(view: View): Standing {
   };
 }
 
-/** The answer about what a user may do and this credential of theirs may not. */
+/** The decision where the user may do something and the limited credential leaves it out. */
 const besideCredential: Decision = Object.freeze({ allowed: false, reason: 'not_granted' });
 
-/** What a credential that leaves less than all leaves of a decision about its user. */
+/** The decision through a limited credential (`isLimited`), made from the `whole` decision about its user. */
 export function limitedDecision(
   whole: Decision,
   { catalogue, accessOf }: Standing,
@@ -84,7 +84,7 @@ function limitedChange(
   return nextChange(catalogue, own.user, scope, at, limits);
 }
 
-/** Where the caller may do something, or with null anything, through such a credential. */
+/** The scopes in which the caller has the permission, or with null any, through a limited credential. */
 export function scopesThrough(
   view: View,
   lists: PermissionLists,

@@ -17,7 +17,7 @@ export interface Snapshot {
   readonly catalogue: Catalogue;
 }
 
-/** Told what happened before the snapshot that follows it is there for anybody: what is named must be forgotten. */
+/** Keeps something beside the mirror. Told what to forget before anybody sees the next snapshot. */
 export interface Follower {
   forget(userPk: number): void;
   forgetEverything(): void;

@@ -25,13 +25,13 @@ import {
 } from '../../storage/read-models/history-moments.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import {
+  type About,
   type AccessCheck,
   type Answer,
   type Asking,
   aboutOthers,
   isForeign,
   type Question,
-  requireWithin,
   type UserPermissions,
 } from './access-check.ts';
 import { limitedDecision, limitedList, type Standing } from './credential-reach.ts';
@@ -48,9 +48,6 @@ export interface PastAnswer {
   readonly revision: string;
   readonly at: Instant;
 }
-
-/** Who is asked about, or with null the caller, and where. */
-type About = readonly [user: UserId | null, scope: Scope];
 
 /** What an answer is computed from. */
 interface Seen {
@@ -69,7 +66,7 @@ interface Seen {
  * had then, as far as the credential reaches now: nobody is told of more than they could have done with it.
  */
 export interface Past {
-  /** All at one moment, in the order of the questions. */
+  /** All at one moment, in the order of the questions. Throws `invalid_input` if they are more than the setting allows. */
   authorizeAll(
     asking: Asking,
     at: AskedMoment,
@@ -118,23 +115,6 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck, s
     return new Map(users.map((user) => [named.get(user.pk) as UserId, user]));
   }
 
-  async function requireIn(asking: Asking, permission: BuiltinPermission, about: readonly About[]) {
-    for (const scope of new Set(about.map(([, place]) => place)))
-      await accessCheck.requireOf(asking, permission, scope);
-  }
-
-  /** What the caller may not ask is found out before anything is read. */
-  async function admit(asking: Asking, permission: BuiltinPermission, about: readonly About[]) {
-    const { caller } = asking;
-    await accessCheck.requireValid(asking);
-    for (const [user, scope] of about) if (!isForeign(caller, user)) requireWithin(caller, scope);
-    await requireIn(
-      asking,
-      permission,
-      about.filter(([user]) => isForeign(caller, user)),
-    );
-  }
-
   /** The moment, and what those had then whom the caller may ask about. */
   async function look(
     asking: Asking,
@@ -143,17 +123,19 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck, s
     about: readonly About[],
   ): Promise<Seen> {
     const { caller } = asking;
-    await admit(asking, permission, about);
+    // What the caller may not ask is found out before anything is read.
+    await accessCheck.requireAsking(asking, permission, about);
     const settled = await settle(asking.deadline, at);
-    const ids = new Set([...usersBehind(caller), ...about.flatMap(([user]) => user ?? [])]);
+    const ids = new Set([...usersBehind(caller), ...about.flatMap(({ user }) => user ?? [])]);
     const { moment, users } = await transactions.read(asking.deadline, async (handle) => {
       const moment = await then(handle, settled);
       return { moment, users: await usersNamed(handle, moment, ids) };
     });
-    const mistaken = about.filter(
-      ([user]) => !isForeign(caller, user) && !isOwn(caller, caller.userId, users.get(caller.userId)),
-    );
-    await requireIn(asking, permission, mistaken);
+    if (!isOwn(caller, caller.userId, users.get(caller.userId))) {
+      const mistaken = about.filter(({ user }) => !isForeign(caller, user));
+      for (const scope of new Set(mistaken.map(({ scope }) => scope)))
+        await accessCheck.requireOf(asking, permission, scope);
+    }
     const accesses = new Map(
       [...users].map(([id, { access }]) => [id, compileAccess(moment.catalogue, access, moment.at)]),
     );
@@ -175,8 +157,7 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck, s
     usersNamed,
 
     async authorizeAll(asking, at, questions) {
-      const about = questions.map(({ user, scope }) => [user, scope] as const);
-      const { moment, accessOf, isThrough, behind } = await look(asking, at, aboutOthers.ask, about);
+      const { moment, accessOf, isThrough, behind } = await look(asking, at, aboutOthers.ask, questions);
       const answers = questions.map(({ user, permission, scope }) => {
         const whole = decide(moment.catalogue, accessOf(user), permission, scope);
         const decision = isThrough(user)
@@ -189,7 +170,7 @@ export function openPast(transactions: Transactions, accessCheck: AccessCheck, s
 
     async permissionsOf(asking, at, user, scope) {
       const { moment, accessOf, isThrough, behind } = await look(asking, at, aboutOthers.see, [
-        [user, scope],
+        { user, scope },
       ]);
       const access = accessOf(user);
       if (!access) throw new RolecallError('unknown_user', 'there was no user with this id then');

@@ -13,7 +13,7 @@ export interface RowSource {
   counts(): readonly Sample[];
 }
 
-/** What is left of the time when the standby failed or was behind. */
+/** The share of the time that the standby gets; the rest is the primary's, should the standby fail or lag. */
 const standbyShare = 0.5;
 
 export function openRowSource(

@@ -12,7 +12,7 @@ import { holdersOfRoles, type StoredMatrix, usersConcerned, usersExcepted } from
 import { traceDeviations } from '../../storage/read-models/provenance.ts';
 import { loadUsers } from '../../storage/read-models/user-rows.ts';
 
-/** What the files say, and who gives way where somebody changed the same thing. */
+/** What the files say, and which side wins where somebody changed the same thing past the matrix. */
 export interface Intent {
   /** The baseline and the layers on top of it; what is built in comes by itself. */
   readonly layers: readonly MatrixLayer[];

@@ -7,13 +7,14 @@ import { baselineId } from '../../domain/matrix/file-header.ts';
 import { orderLayers } from '../../domain/matrix/layer-order.ts';
 import type { Provenance, TracedDeviation } from '../../domain/matrix/plan.ts';
 import { formatRevision, parseRevision } from '../../domain/revisions.ts';
+import type { ReadHandle } from '../../storage/database.ts';
 import { readMatrix } from '../../storage/matrix.ts';
+import { isReached } from '../../storage/read-models/history-moments.ts';
 import {
   type LayerEvent,
   readLayerContents,
   readLayerEvents,
 } from '../../storage/read-models/matrix-history.ts';
-import { readMoment } from '../../storage/read-models/moment.ts';
 import { traceDeviations } from '../../storage/read-models/provenance.ts';
 import type { Transactions } from '../../storage/transaction.ts';
 import type { Call } from '../call.ts';
@@ -42,7 +43,7 @@ export interface MatrixRecord {
   history(call: Call): Promise<readonly MatrixVersion[]>;
   /**
    * The layers of files as they stood at a revision, or before the last application. Throws `invalid_revision` if that is
-   * no revision, or if nothing that could be applied again stood then.
+   * no revision of this history, or if nothing that could be applied again stood then, and `lost_history`.
    */
   layersAt(call: Call, revision: string | undefined): Promise<readonly MatrixLayer[]>;
 }
@@ -62,13 +63,12 @@ export function openMatrixRecord(transactions: Transactions): MatrixRecord {
 
     history: (call) =>
       transactions.read(call.deadline, async (handle) => {
-        const { epoch } = (await readMoment(handle.sql)).revision;
         const versions = new Map<number, LayerEvent[]>();
         for (const event of await readLayerEvents(handle))
           versions.set(event.value, [...(versions.get(event.value) ?? []), event]);
         return [...versions]
           .map(([value, events]) => ({
-            revision: formatRevision({ epoch, value }),
+            revision: formatRevision({ epoch: (events[0] as LayerEvent).epoch, value }),
             changed: (events[0] as LayerEvent).changed,
             applied: events.flatMap(({ layer, contentHash }) =>
               contentHash === null ? [] : [{ layer, contentHash }],
@@ -81,7 +81,8 @@ export function openMatrixRecord(transactions: Transactions): MatrixRecord {
     layersAt: (call, revision) =>
       transactions.read(call.deadline, async (handle) => {
         const events = await readLayerEvents(handle);
-        const until = revision === undefined ? (events.at(-1)?.value ?? 0) - 1 : numberOf(revision);
+        const until =
+          revision === undefined ? (events.at(-1)?.value ?? 0) - 1 : await numberOf(handle, revision);
         const standing = new Map<string, LayerEvent>();
         for (const event of events.filter(({ value, layer }) => value <= until && layer !== builtinLayer.id))
           if (event.contentHash === null) standing.delete(event.layer);
@@ -103,8 +104,10 @@ function dependenciesWithBaseline({ id, dependsOn }: MatrixLayer): readonly stri
   return id === baselineId ? dependsOn : [baselineId, ...dependsOn];
 }
 
-function numberOf(revision: string): number {
-  const parsed = parseRevision(revision);
-  if (parsed.ok) return parsed.value.value;
-  throw new RolecallError('invalid_revision', parsed.why);
+async function numberOf({ sql }: ReadHandle, text: string): Promise<number> {
+  const parsed = parseRevision(text);
+  if (!parsed.ok) throw new RolecallError('invalid_revision', parsed.why);
+  if (!(await isReached(sql, parsed.value)))
+    throw new RolecallError('invalid_revision', `revision ${text} has not come yet`);
+  return parsed.value.value;
 }

@@ -8,13 +8,16 @@ const mostTokens = 20_000;
 /** A token that was verified, without the token. */
 export class KnownToken {
   readonly credentialId: string;
+  /** Of the link under which its claims were applied. */
+  readonly credentialPk: number;
   readonly until: Instant;
   readonly stillHasKeys: () => boolean;
   #link: Principal | undefined;
   #principal: Principal | undefined;
 
-  constructor(credentialId: string, { until, stillHasKeys }: Verification) {
+  constructor({ credentialId, credentialPk }: Principal, { until, stillHasKeys }: Verification) {
     this.credentialId = credentialId;
+    this.credentialPk = credentialPk;
     this.until = until;
     this.stillHasKeys = stillHasKeys;
   }
@@ -36,8 +39,8 @@ export class KnownTokens {
     return this.#tokens.get(digest);
   }
 
-  add(digest: string, credentialId: string, verification: Verification): KnownToken {
-    const token = new KnownToken(credentialId, verification);
+  add(digest: string, link: Principal, verification: Verification): KnownToken {
+    const token = new KnownToken(link, verification);
     this.#tokens.delete(digest);
     this.#tokens.set(digest, token);
     for (const oldest of this.#tokens.keys()) {

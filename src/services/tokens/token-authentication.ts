@@ -42,7 +42,9 @@ export function openTokenAuthentication({
   function standing(token: KnownToken): Principal | undefined {
     if (!token.stillHasKeys() || token.until <= freshness.now()) return undefined;
     const link = cache.credential(token.credentialId);
-    if (!link || cache.user(link.principal.userId)?.access.active === false) return undefined;
+    // Linked anew since, it is owed what the token's claims give.
+    if (link?.principal.credentialPk !== token.credentialPk) return undefined;
+    if (cache.user(link.principal.userId)?.access.active === false) return undefined;
     return token.principalOf(link.principal);
   }
 
@@ -75,7 +77,7 @@ export function openTokenAuthentication({
           await freshness.latest();
           continue;
         }
-        return known.add(digest, credentialId, verification).principalOf(link.principal);
+        return known.add(digest, link.principal, verification).principalOf(link.principal);
       }
       const owner = link ? [link.principal.userId] : [];
       const late = () => unavailable('the database did not answer in time');

@@ -30,7 +30,7 @@ const defaultLockWaitMs = 300_000;
 
 /**
  * How long a statement waits for a table: whoever asks for that table after it waits as long, so this is what a check
- * may lose. Far below the second that a request has (F-17).
+ * may lose. Far below the second that a request has.
  */
 export const lockTimeoutMs = 300;
 

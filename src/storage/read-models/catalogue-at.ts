@@ -9,12 +9,16 @@ export type CatalogueAt = (handle: ReadHandle, moment: Moment) => Promise<Catalo
 /** Keeps the catalogue that was asked for last, and reads it anew only where another catalogue revision stands. */
 export function openCatalogueAt(): CatalogueAt {
   let known: { readonly of: string; readonly catalogue: Catalogue } | undefined;
-  return async ({ sql }, { revision, catalogueValue }) => {
+  return async (handle, { revision, catalogueValue }) => {
     const of = `${revision.epoch} ${catalogueValue}`;
-    if (known?.of === of) return known.catalogue;
-    const { catalogue: rows } = await loadChanges(sql);
-    if (!rows) throw new Error('the catalogue was not read');
-    known = { of, catalogue: new Catalogue(rows) };
+    if (known?.of !== of) known = { of, catalogue: await readCatalogue(handle) };
     return known.catalogue;
   };
+}
+
+/** The catalogue as it stands here and now, with what this transaction changed of it. */
+export async function readCatalogue({ sql }: ReadHandle): Promise<Catalogue> {
+  const { catalogue: rows } = await loadChanges(sql);
+  if (!rows) throw new Error('the catalogue was not read');
+  return new Catalogue(rows);
 }

@@ -19,7 +19,7 @@ export interface Facts {
 export interface FactsOfCallers extends Facts {
   /** Of the credentials that were asked about, those that may still be used, and when each ends by itself, or null. */
   readonly standing: ReadonlyMap<number, Instant | null>;
-  /** By what the journal names each user: another who has the id of somebody deleted has another. */
+  /** The internal key of each user. Whoever was given the id of a deleted user has a different key. */
   readonly userPks: ReadonlyMap<UserId, number>;
 }
 
@@ -36,7 +36,8 @@ interface Row extends Moment {
 }
 
 /**
- * Reads it in one statement, and the catalogue in another where it is not known: of one state if nothing can change between them.
+ * Reads the facts in one statement, and the catalogue in a second one unless it is known already. The two
+ * belong to one state only if nothing can change between them, as on one snapshot or under the revision lock.
  * Credentials are named by their internal keys, those of identities below zero.
  */
 export async function loadFacts(

@@ -1,7 +1,7 @@
 import { RolecallError } from '../../domain/errors.ts';
 import type { Instant } from '../../domain/ids.ts';
 import type { AskedMoment } from '../../domain/moments.ts';
-import { type Epoch, placeRevision, type Revision } from '../../domain/revisions.ts';
+import { type Epoch, formatRevision, placeRevision, type Revision } from '../../domain/revisions.ts';
 import type { Sql } from '../database.ts';
 import { revisionAt, revisionNumbered } from './journal-rows.ts';
 
@@ -35,6 +35,20 @@ export async function placeMoment(sql: Sql, asked: SettledMoment): Promise<PastM
 }
 
 async function atRevision(sql: Sql, asked: Revision): Promise<PastMoment> {
+  if (!(await isReached(sql, asked))) throw notPast('has not come yet');
+  if (asked.value === 0) throw notPast('was before the record begins');
+  const [row] = await sql<{ at: Instant }[]>`
+    select floor(extract(epoch from time) * 1000)::float8 as at from rolecall.journal
+    where revision = ${asked.value} and number = 1`;
+  if (!row) throw new Error('the journal lacks a revision');
+  return { revision: asked, at: row.at };
+}
+
+/**
+ * Whether a revision of this history has come yet. Throws `invalid_revision` for one of another database, and `lost_history`
+ * for one that this history no longer has.
+ */
+export async function isReached(sql: Sql, asked: Revision): Promise<boolean> {
   const [head] = await sql<[Head]>`
     select json_build_object('epoch', epoch, 'value', value) as revision,
       (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at, id)
@@ -42,19 +56,13 @@ async function atRevision(sql: Sql, asked: Revision): Promise<PastMoment> {
     from rolecall.revision`;
   const place = placeRevision(asked, head.revision, head.epochs);
   if (place === 'foreign')
-    throw new RolecallError('invalid_revision', '`at` is no revision of this database');
-  if (place === 'lost' && asked.epoch === head.revision.epoch) throw notPast('has not come yet');
-  if (place === 'lost')
+    throw new RolecallError('invalid_revision', `${formatRevision(asked)} is no revision of this database`);
+  if (place === 'lost' && asked.epoch !== head.revision.epoch)
     throw new RolecallError(
       'lost_history',
       'this database does not have that revision: history was lost in a restore or failover',
     );
-  if (asked.value === 0) throw notPast('was before the record begins');
-  const [row] = await sql<{ at: Instant }[]>`
-    select floor(extract(epoch from time) * 1000)::float8 as at from rolecall.journal
-    where revision = ${asked.value} and number = 1`;
-  if (!row) throw new Error('the journal lacks a revision');
-  return { revision: asked, at: row.at };
+  return place === 'reached';
 }
 
 /** The refusal of a moment that there was not. */

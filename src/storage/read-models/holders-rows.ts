@@ -22,8 +22,9 @@ export interface CandidateRow {
 /**
  * Users with a grant of one of the roles, or an allowing exception, in the order in which they were made. Each role in
  * each scope is read in that order from its index, no further than the limit, so that a page costs the same however
- * many hold the role and however many users there are. The planner is not told the limit: where it expects fewer rows,
- * it would read all of them and sort; and where it expects more, all users, but that each is looked up (`offset 0`).
+ * many hold the role and however many users there are. The planner is not told the limit: where it expects
+ * fewer rows than that, it would read all of them and sort. `offset 0` has each user looked up by itself:
+ * where it expects more rows, it would read all users.
  */
 export async function candidatesFor(
   sql: Sql,

@@ -17,9 +17,10 @@ interface PersonRow {
 const readAtOnce = 2_000;
 
 /**
- * What a change, made in this transaction and noted as `entries`, does to what users may do. `undo` takes it back in the
- * midst: those whom the entries name are looked at on both sides, and everybody else only through the roles that changed.
- * A change of grants alone leaves the meaning of roles, and so everybody else, as it was.
+ * What a change, made in this transaction and noted as `entries`, does to what users may do. Reads the state
+ * with the change, calls `undo`, which takes the change back, and reads the state without it. Compares the
+ * users whom the entries name, and of everybody else those who were granted a changed role or one that
+ * includes it. A change of grants alone leaves the meaning of roles, and so everybody else, as it was.
  */
 export async function impactOf(
   sql: Sql,

@@ -82,8 +82,8 @@ const shownRow = (sql: Sql) => sql`
   json_build_object('user_pk', j.user_pk, 'permission_pk', j.permission_pk, 'role_pk', j.role_pk,
     'actor_pk', j.actor_pk) as pks`;
 
-/** The epoch in which a revision was made. */
-const epochOf = (sql: Sql, revision: unknown) => sql`
+/** The epoch in which a revision was made: its id, by the revision's number or a column of numbers. */
+export const epochOf = (sql: Sql, revision: unknown) => sql`
   (select id from rolecall.epochs where began_at_revision < greatest(${revision as number}::bigint, 1)
     order by began_at_revision desc, began_at desc limit 1)`;
 

@@ -2,9 +2,11 @@ import { type LayerDraft, sealLayer } from '../../domain/matrix/content-hash.ts'
 import type { MatrixLayer } from '../../domain/matrix/document.ts';
 import type { Provenance } from '../../domain/matrix/plan.ts';
 import type { ReadHandle } from '../database.ts';
+import { epochOf } from './journal-rows.ts';
 
 /** One layer that was applied or taken away, as the journal has it. */
 export interface LayerEvent {
+  readonly epoch: string;
   readonly value: number;
   readonly number: number;
   readonly changed: Provenance;
@@ -16,7 +18,7 @@ export interface LayerEvent {
 /** Every time that a layer was applied or taken away, oldest first. Reads the whole journal. */
 export async function readLayerEvents({ sql }: ReadHandle): Promise<readonly LayerEvent[]> {
   return sql<LayerEvent[]>`
-    select revision::float8 as value, number, after ->> 'contentHash' as "contentHash",
+    select ${epochOf(sql, sql`revision`)} as epoch, revision::float8 as value, number, after ->> 'contentHash' as "contentHash",
       coalesce(after, before) ->> 'layer' as layer,
       json_build_object('actor', actor_kind,
         'by', coalesce((select id from rolecall.users where users.pk = actor_pk),
@@ -25,7 +27,7 @@ export async function readLayerEvents({ sql }: ReadHandle): Promise<readonly Lay
     from rolecall.journal where kind in ('layer_applied', 'layer_removed') order by revision, number`;
 }
 
-/** The layers as these events applied them, in the order given; one whose content the journal lacks is left out. */
+/** The layers as these events applied them, in no order; one whose content the journal lacks is left out. */
 export async function readLayerContents(
   { sql }: ReadHandle,
   events: readonly LayerEvent[],

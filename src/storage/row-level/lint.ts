@@ -105,7 +105,7 @@ const rules: readonly Rule[] = [
   },
 ];
 
-/** What of the database would let somebody around the row-level security (battery D-07). Reads the catalog only. */
+/** What in the database would let somebody around the row-level security. Reads the catalog only. */
 export async function lintRowLevel(sql: postgres.TransactionSql): Promise<readonly Finding[]> {
   const roles = await sql<
     { rolname: string }[]
