@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { readMatrix } from '../../src/cli/matrix-files.ts';
@@ -48,6 +49,15 @@ function rolecall(verb: string, ...words: string[]) {
 /** Loaders by these names, everywhere. */
 async function hire(...names: string[]): Promise<void> {
   for (const name of names) await service.keyFor(name, 'loader');
+}
+
+/** How many statements wait for a lock. */
+async function waitingForLock(url: string): Promise<number> {
+  const sql = postgres(url, { max: 1 });
+  const [row] = await sql<[{ count: number }]>`select count(*)::int as count from pg_stat_activity
+    where datname = current_database() and wait_event_type = 'Lock'`;
+  await sql.end();
+  return row.count;
 }
 
 const stored = async () => (await service.as().get('/matrix').expect(200)).body;
@@ -244,6 +254,22 @@ describe('drift and pull', () => {
 });
 
 describe('history and rollback', () => {
+  test('take longer than a request may, where the database does', async () => {
+    const sql = postgres(database.url, { max: 1 });
+    const reading = sql.begin(async (tx) => {
+      await tx`lock table rolecall.journal in access exclusive mode`;
+      const history = run(['matrix', 'history', '--json'], {
+        ...environmentFor(database.url),
+        ROLECALL_REQUEST_TIMEOUT_MS: '500',
+      });
+      await expect.poll(() => waitingForLock(database.url), { timeout: 20_000 }).toBe(1);
+      await pause(1_000);
+      return { history };
+    });
+    expect(await (await reading).history).toMatchObject({ code: 0 });
+    await sql.end();
+  });
+
   test('list what was applied by whom and when, and apply it again with plan, losses and all', async () => {
     await hire('anna');
     await write({ gives: 'orders.view, orders.load, orders.pack' });

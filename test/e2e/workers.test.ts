@@ -71,12 +71,15 @@ test('several workers are right together, count together, are replaced when they
   for (const child of children) expect(() => process.kill(child, 0)).toThrow();
 });
 
-test('a signal to the whole process group stops workers as gently as one to the command', async () => {
+test('workers that are told to stop themselves, and then by the command, stop as gently as by one of both', async () => {
   const { url, program } = await serve('2');
   const alive = async () => (await fetch(`${url}/livez`, { headers: { connection: 'close' } })).status;
   expect(await alive()).toBe(200);
-  process.kill(-(program.child.pid as number), 'SIGTERM');
-  await pause(100);
+  // As a signal to the whole process group does.
+  for (const child of await childrenOf(program.child.pid as number)) process.kill(child, 'SIGTERM');
+  await pause(50);
+  program.child.kill('SIGTERM');
+  await pause(50);
   expect(await alive()).toBe(200);
   expect((await program.ended()).code).toBe(0);
 });

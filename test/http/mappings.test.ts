@@ -65,12 +65,15 @@ describe('a mapping', () => {
   test('gives again what it gave, with the same token, where the identity is linked anew', async () => {
     await map({ value: 'again' });
     await newUser('returning', provider);
+    const earlier = tokenOf(provider, 'returning', {});
     const token = tokenOf(provider, 'returning', { groups: ['again'] });
     expect(await rolesBy(token)).toContain('loader');
     const identity = { issuer: provider.issuer, subject: 'returning' };
     await service.as().delete('/users/returning/identities').send(identity).expect(200);
     expect(await grantsOf('returning')).toEqual([]);
     await service.as().put('/users/returning/identities').send(identity).expect(200);
+    // Of the new link nothing was applied yet, though this process knows the later token.
+    expect(await rolesBy(earlier)).not.toContain('loader');
     expect(await rolesBy(token)).toContain('loader');
   });
 
