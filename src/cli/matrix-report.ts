@@ -1,5 +1,5 @@
-import type { Deviation, EdgeChange, MatrixChange } from '../domain/matrix/changes.ts';
-import type { UserImpact } from '../domain/matrix/impact.ts';
+import { type Deviation, type EdgeChange, isEdge, type MatrixChange } from '../domain/matrix/changes.ts';
+import type { MatrixUserImpact } from '../domain/matrix/impact.ts';
 import type { MatrixPlan, Provenance, TracedDeviation } from '../domain/matrix/plan.ts';
 import { describeTwins } from '../domain/matrix/twins.ts';
 import { nameOf } from '../domain/permissions.ts';
@@ -53,13 +53,13 @@ export function describePlan(plan: MatrixPlan, extent: Extent): string {
 
 function totalsOf({ gains, losses, changes, kept, conflicts, isEmpty }: MatrixPlan): string {
   if (isEmpty) return 'Nothing to do: the matrix is applied.';
-  const people = (impacts: readonly UserImpact[]) =>
+  const people = (impacts: readonly MatrixUserImpact[]) =>
     count(new Set(impacts.map(({ user }) => user)).size, 'user');
   return `${people(losses)} lose, ${people(gains)} gain; ${count(changes.length, 'change')}, ${conflicts.length} in conflict, ${kept.length} kept as people left them.`;
 }
 
 /** One line for each permission, with those whom it concerns. */
-function describeImpact(sign: string, impacts: readonly UserImpact[], extent: Extent): string[] {
+function describeImpact(sign: string, impacts: readonly MatrixUserImpact[], extent: Extent): string[] {
   const people = new Map<string, string[]>();
   for (const { user, scope, permissions } of impacts)
     for (const permission of permissions) {
@@ -97,10 +97,6 @@ export function describeChanges(changes: readonly MatrixChange[], extent: Extent
     ...lines,
     ...[...edges].map(([line, permissions]) => `${line}: ${list(permissions, extent.permissions)}`),
   ];
-}
-
-function isEdge(change: MatrixChange): change is EdgeChange {
-  return change.kind === 'edge_added' || change.kind === 'edge_removed';
 }
 
 function describeChange(change: Exclude<MatrixChange, EdgeChange>): string {

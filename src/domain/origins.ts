@@ -3,6 +3,9 @@ import { RolecallError } from './errors.ts';
 /** The origin of what people change through the API; every other origin is the id of a matrix layer. */
 export const apiOrigin = 'api';
 
+/** The origin of grants that a mapping gives for a token's claims. */
+export const claimOrigin = 'claim';
+
 /** One row of an edge or include: who says so, and whether it gives or, as a tombstone, withholds. */
 export interface OriginRow {
   readonly origin: string;

@@ -1,6 +1,6 @@
 import { type ErrorCode, type InputFault, RolecallError } from './errors.ts';
 import type { PermissionSlug } from './ids.ts';
-import { isReserved, type PermissionName, slugOf } from './permissions.ts';
+import { isReserved, nameOf, type PermissionName, slugOf } from './permissions.ts';
 
 /**
  * A permission to register: by both its parts, or by the slug of one that is registered already or is named
@@ -75,8 +75,4 @@ function faultsOf(wanted: Registration, known: PermissionName | undefined, descr
   if (description !== '' && description !== described)
     return invalid(`${nameOf(known)} is described in two ways in one request`);
   return [];
-}
-
-function nameOf({ resource, action }: PermissionName): string {
-  return `${resource}.${action}`;
 }

@@ -8,7 +8,7 @@ export function tagged<T extends { readonly version: string }>(reply: FastifyRep
 }
 
 /** The version that a change is meant for. Throws `precondition_required` if it names none, or `precondition_failed`. */
-export function versionOf(request: FastifyRequest): string {
+export function ifMatchVersion(request: FastifyRequest): string {
   const header = request.headers['if-match'];
   if (header === undefined)
     throw new RolecallError('precondition_required', 'this needs If-Match with the ETag of what is changed');

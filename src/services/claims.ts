@@ -1,11 +1,11 @@
 import { claimHas, wasMappedAt } from '../domain/mappings.ts';
+import { claimOrigin } from '../domain/origins.ts';
 import type { VerifiedToken } from '../domain/tokens.ts';
 import {
   type AppliedClaims,
   type ClaimedRole,
   claimedRoles,
   claimGrantsOf,
-  claimOrigin,
   findAppliedClaims,
   noteClaims,
   putClaimGrant,

@@ -5,14 +5,15 @@ import type { Database } from '../storage/database.ts';
 import { deadlineIn } from '../storage/deadline.ts';
 import { type Denial, insertDenials } from '../storage/denials.ts';
 
-export interface Refused extends Omit<Denial, 'ageMs' | 'actorPk' | 'credentialPk' | 'throughPk' | 'times'> {
+export interface RefusedAttempt
+  extends Omit<Denial, 'ageMs' | 'actorPk' | 'credentialPk' | 'throughPk' | 'times'> {
   readonly caller: Principal | undefined;
 }
 
 /** Keeps attempts at administration that were refused, aside from the answer and from the revision lock. */
 export interface Denials {
   /** Notes one. Never waits, never throws: under pressure it is counted and forgotten. */
-  note(refused: Refused): void;
+  note(refused: RefusedAttempt): void;
   counts(): readonly Sample[];
   /** Writes what is noted and stops. */
   close(): Promise<void>;

@@ -9,7 +9,7 @@ export interface Connection {
 }
 
 /** A request that is not let in, and that nobody has told so yet. */
-export interface Refused {
+export interface RefusedRequest {
   readonly connection: Connection;
   readonly ip: string;
   readonly deadline: Deadline;
@@ -23,7 +23,7 @@ export interface Refused {
  */
 export interface Doorstep {
   /** Tells now, or later but before the deadline. Hangs up where too many wait. */
-  turnAway(refused: Refused): void;
+  turnAway(refused: RefusedRequest): void;
   /** Nobody is there any more to be told. */
   forget(connection: Connection): void;
   /** Tells all who wait, and at once whoever comes from now on. */
@@ -46,7 +46,7 @@ export function waitMs(): number {
 
 interface Kept {
   readonly timer: NodeJS.Timeout;
-  readonly tell: Refused['tell'];
+  readonly tell: RefusedRequest['tell'];
 }
 
 export function openDoorstep(now = () => performance.now()): Doorstep {
@@ -62,7 +62,7 @@ export function openDoorstep(now = () => performance.now()): Doorstep {
     return true;
   }
 
-  function keep({ connection, deadline, tell }: Refused): void {
+  function keep({ connection, deadline, tell }: RefusedRequest): void {
     const timer = setTimeout(() => letGo(connection), Math.min(waitMs(), millisecondsUntil(deadline)));
     waiting.set(connection, { timer, tell });
   }

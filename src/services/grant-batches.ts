@@ -2,6 +2,7 @@ import { refuseTooMany } from '../domain/batch-limits.ts';
 import { type ErrorCode, RolecallError } from '../domain/errors.ts';
 import { exchanged, sameTerms, type Terms } from '../domain/grants.ts';
 import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
+import { apiOrigin } from '../domain/origins.ts';
 import { millisecondsUntil } from '../storage/deadline.ts';
 import { allowMilliseconds } from '../storage/grant-batches.ts';
 import type { GrantRow } from '../storage/grants.ts';
@@ -85,7 +86,7 @@ export function openGrantBatches(transactions: Transactions): GrantBatches {
         const standing = await grantsWithin(handle, user.pk, scope);
         if (versionOf(standing) !== version)
           throw new RolecallError('precondition_failed', 'the grants of this user have changed meanwhile');
-        const replaceable = standing.filter(({ origin }) => origin === 'api');
+        const replaceable = standing.filter(({ origin }) => origin === apiOrigin);
         const changes = changesTo(userId, replaceable, wanted);
         const made = await changeAll(handle, call, changes, { floorAtEnd: true });
         const refusal = made.find((one) => one instanceof RolecallError);

@@ -4,6 +4,7 @@ import { RolecallError } from '../domain/errors.ts';
 import { exchanged, sameTerms, type Terms } from '../domain/grants.ts';
 import type { Instant, RoleKey, Scope, UserId } from '../domain/ids.ts';
 import { administratorRole, builtinSlugs } from '../domain/matrix/builtin.ts';
+import { apiOrigin } from '../domain/origins.ts';
 import { usersBehind } from '../domain/principals.ts';
 import { everywhere } from '../domain/scopes.ts';
 import { administrators } from '../storage/administrators.ts';
@@ -191,7 +192,7 @@ export async function giveForGood(
 ): Promise<void> {
   const role = await requireRole(handle, roleKey);
   const standing = (await grantsOfUser(handle, pk)).find(
-    ({ rolePk, scope, origin }) => rolePk === role.pk && scope === everywhere && origin === 'api',
+    ({ rolePk, scope, origin }) => rolePk === role.pk && scope === everywhere && origin === apiOrigin,
   );
   if (standing && standing.startsAt === null && standing.expiresAt === null) return;
   const terms = { startsAt: null, expiresAt: null, reason };

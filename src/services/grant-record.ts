@@ -1,6 +1,7 @@
 import { reasonOf, type Terms } from '../domain/grants.ts';
 import type { RoleKey, Scope } from '../domain/ids.ts';
 import type { Json } from '../domain/journal-entries.ts';
+import { apiOrigin } from '../domain/origins.ts';
 import type { WriteHandle } from '../storage/transaction.ts';
 
 /** A grant as the record tells of it. */
@@ -12,7 +13,7 @@ export function recordGrant(
   { userPk, rolePk }: { readonly userPk: number; readonly rolePk: number },
   before: Told | null,
   after: Omit<Told, 'origin'>,
-  origin = 'api',
+  origin = apiOrigin,
 ): void {
   handle.record({
     kind: 'grant_set',

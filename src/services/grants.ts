@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { RolecallError } from '../domain/errors.ts';
 import type { Terms } from '../domain/grants.ts';
 import type { RoleKey, Scope, UserId } from '../domain/ids.ts';
+import { apiOrigin } from '../domain/origins.ts';
 import { covers, scopesCovering } from '../domain/scopes.ts';
 import { sees } from '../domain/sight.ts';
 import type { ReadHandle } from '../storage/database.ts';
@@ -92,7 +93,7 @@ async function changeTogether(
 function outcomeOf({ outcome, place, facts, access }: MadeChange, { call, change }: Ask): GrantOutcome {
   const { user, role, scope, terms } = change;
   const { userPk, rolePk, grant: existing } = place;
-  const given = { origin: 'api', grantedBy: granterNameOf(call), grantedAt: facts.now };
+  const given = { origin: apiOrigin, grantedBy: granterNameOf(call), grantedAt: facts.now };
   const stands = outcome === 'unchanged' && existing ? existing : given;
   const { before, after } = access as NonNullable<MadeChange['access']>;
   return {
@@ -115,7 +116,7 @@ export async function grantsWithin(
 /** Names a state of a user's grants at a scope and below, as `replace` wants it back: another state has another name. */
 export function versionOf(grants: readonly GrantRow[]): string {
   const told = grants
-    .filter(({ origin }) => origin === 'api')
+    .filter(({ origin }) => origin === apiOrigin)
     .map(({ pk, startsAt, expiresAt, reason }) => [pk, startsAt, expiresAt, reason]);
   return createHash('sha256').update(JSON.stringify(told)).digest('base64url').slice(0, 22);
 }

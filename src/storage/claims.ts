@@ -1,9 +1,7 @@
 import type { Instant, RoleKey, Scope } from '../domain/ids.ts';
+import { claimOrigin } from '../domain/origins.ts';
 import type { ChangeHandle, ReadHandle } from './database.ts';
 import { type GrantRow, grantsOfOrigin } from './grants.ts';
-
-/** The origin of grants that a token's claims gave. */
-export const claimOrigin = 'claim';
 
 /** What of an identity's tokens was applied last. */
 export interface AppliedClaims {

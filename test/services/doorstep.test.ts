@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { openDoorstep, type Refused } from '../../src/services/doorstep.ts';
+import { openDoorstep, type RefusedRequest } from '../../src/services/doorstep.ts';
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -16,7 +16,7 @@ function watched() {
   const seen: string[] = [];
   const refuse = (
     name: string,
-    options: Partial<Pick<Refused, 'ip' | 'connection'>> & { within?: number } = {},
+    options: Partial<Pick<RefusedRequest, 'ip' | 'connection'>> & { within?: number } = {},
   ) => {
     const { ip = '10.0.0.1', within = 20_000 } = options;
     const { connection = { destroy: () => seen.push(`${name} hung up`) } } = options;

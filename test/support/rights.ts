@@ -1,6 +1,6 @@
 /** Who may do what where, as texts, by the reference model and by the database's own functions. */
 import type postgres from 'postgres';
-import type { UserImpact } from '../../src/domain/matrix/impact.ts';
+import type { MatrixUserImpact } from '../../src/domain/matrix/impact.ts';
 import { referencePermissions, type World } from './reference-model.ts';
 
 /** By instant: each right as a text. */
@@ -38,7 +38,7 @@ export function besides(rights: Rights, others: Rights): ReadonlySet<string> {
   return new Set([...rights].flatMap(([at, all]) => [...all].filter((one) => !others.get(at)?.has(one))));
 }
 
-export function listed(impacts: readonly UserImpact[]): ReadonlySet<string> {
+export function listed(impacts: readonly MatrixUserImpact[]): ReadonlySet<string> {
   return new Set(
     impacts.flatMap(({ user, scope, permissions }) =>
       permissions.map((permission) => textOf(user, scope, permission)),

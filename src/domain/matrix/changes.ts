@@ -62,6 +62,11 @@ export type MatrixChange =
   | { readonly kind: 'role_undeclared' | 'role_removed'; readonly key: RoleKey }
   | { readonly kind: 'permission_retired'; readonly slug: PermissionSlug };
 
+/** Whether a role gives something by the change, or no longer. */
+export function isEdge(change: MatrixChange): change is EdgeChange {
+  return change.kind === 'edge_added' || change.kind === 'edge_removed';
+}
+
 /** What a role is called. */
 export type RoleWords = Pick<RoleIdentity, 'name' | 'description'>;
 

@@ -6,16 +6,16 @@ import { endOf, startOf } from '../grants.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../ids.ts';
 
 /** What one user gains or loses in one scope and below it, now or later by what is stored; slugs sorted. */
-export interface UserImpact {
+export interface MatrixUserImpact {
   readonly user: UserId;
   readonly scope: Scope;
   readonly permissions: readonly PermissionSlug[];
 }
 
 /** Who gains and who loses what, in the order of users and scopes. */
-export interface Impact {
-  readonly gains: readonly UserImpact[];
-  readonly losses: readonly UserImpact[];
+export interface MatrixImpact {
+  readonly gains: readonly MatrixUserImpact[];
+  readonly losses: readonly MatrixUserImpact[];
 }
 
 /** What a change of catalogues can change for anybody: whoever has none of it is not concerned. */
@@ -46,21 +46,21 @@ export function concernOf(before: Catalogue, after: Catalogue, roles: Iterable<R
  * Who gains and who loses which of these permissions: by what the decision says at every scope that a user's grants and
  * exceptions name, now and whenever one of them starts or ends. Users who hold the same share one answer.
  */
-export function impactOf(
+export function matrixImpactOf(
   before: Catalogue,
   after: Catalogue,
   users: ReadonlyMap<UserId, UserAccess>,
   permissions: readonly PermissionSlug[],
   now: Instant,
-): Impact {
+): MatrixImpact {
   const numbered = permissions.map((slug) => ({
     slug,
     was: before.numberOf(slug),
     becomes: after.numberOf(slug),
   }));
   const known = new Map<string, readonly ScopeImpact[]>();
-  const gains: UserImpact[] = [];
-  const losses: UserImpact[] = [];
+  const gains: MatrixUserImpact[] = [];
+  const losses: MatrixUserImpact[] = [];
   for (const user of [...users.keys()].sort()) {
     const access = users.get(user) as UserAccess;
     const held = JSON.stringify(access);

@@ -1,6 +1,6 @@
 import type { PermissionSlug, RoleKey, UserId } from '../ids.ts';
 import type { Deviation, MatrixChange } from './changes.ts';
-import type { Impact, UserImpact } from './impact.ts';
+import type { MatrixImpact, MatrixUserImpact } from './impact.ts';
 import type { Twins } from './twins.ts';
 
 /** Who made a change and when; null where the record does not say, because it was made past the service. */
@@ -30,7 +30,7 @@ export interface LeftRole {
 }
 
 /** What applying some layers would do, and to whom: what a person reviews. */
-export interface MatrixPlan extends Impact {
+export interface MatrixPlan extends MatrixImpact {
   /** The plan is about this state of roles and permissions, and can be applied to no other. Grants do not move it. */
   readonly catalogueRevision: string;
   /** Whether applying writes anything at all. */
@@ -59,9 +59,9 @@ export interface PlanPin {
 
 /** Losses that a plan did not name: somebody was given something after it was made. */
 export function unforeseenLosses(
-  losses: readonly UserImpact[],
+  losses: readonly MatrixUserImpact[],
   planned: PlanPin['losses'],
-): readonly UserImpact[] {
+): readonly MatrixUserImpact[] {
   const named = new Map<string, ReadonlySet<string>>();
   for (const { user, scope, permissions } of planned)
     named.set(JSON.stringify([user, scope]), new Set(permissions));

@@ -4,7 +4,7 @@ import { covers } from '../../domain/scopes.ts';
 import type { GrantBatches } from '../../services/grant-batches.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { versionOf } from '../preconditions.ts';
+import { ifMatchVersion } from '../preconditions.ts';
 import { refusals } from '../schemas/answers.ts';
 import { batchBody, batchDone, grantsReplaced, replaceGrantsBody } from '../schemas/grants.ts';
 import { scopedWrite, userParams, writeOnly } from '../schemas/requests.ts';
@@ -65,7 +65,7 @@ export const grantBatchRoutes: FastifyPluginAsyncZodOpenApi<{ grantBatches: Gran
         if (!covers(scope, place)) throw outside(index, scope);
         return { role: grant.role, scope: place, ...termsOf(grant) };
       });
-      const version = versionOf(request);
+      const version = ifMatchVersion(request);
       const written = await grantBatches.replace(call, request.params.user, scope, wanted, version);
       const { version: made, ...done } = written.value;
       if (!call.dryRun) reply.header('etag', `"${made}"`);

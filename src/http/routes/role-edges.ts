@@ -3,7 +3,7 @@ import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import type { RoleEdgeService } from '../../services/role-edges.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { tagged, versionOf } from '../preconditions.ts';
+import { ifMatchVersion, tagged } from '../preconditions.ts';
 import { refusals } from '../schemas/answers.ts';
 import { roleParams, writeOnly } from '../schemas/requests.ts';
 import {
@@ -53,7 +53,7 @@ export const roleEdgeRoutes: FastifyPluginAsyncZodOpenApi<{ roleEdges: RoleEdgeS
     },
     handler: async (request, reply) => {
       const call = callOf(request);
-      const version = versionOf(request);
+      const version = ifMatchVersion(request);
       return answer(
         reply,
         call,

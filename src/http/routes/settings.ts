@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import type { Settings } from '../../services/settings.ts';
 import { callersWith } from '../access.ts';
 import { callOf, sendWritten } from '../call.ts';
-import { tagged, versionOf } from '../preconditions.ts';
+import { ifMatchVersion, tagged } from '../preconditions.ts';
 import { refusals } from '../schemas/answers.ts';
 import { writeOnly } from '../schemas/requests.ts';
 import {
@@ -63,7 +63,7 @@ export const settingRoutes: FastifyPluginAsyncZodOpenApi<{ settings: Settings }>
     },
     handler: async (request, reply) => {
       const call = callOf(request);
-      const version = versionOf(request);
+      const version = ifMatchVersion(request);
       const written = await settings.change(call, request.params.setting, request.body.value, version);
       const setting = call.dryRun ? written.value : tagged(reply, written.value);
       return sendWritten(reply, call, written, { setting });

@@ -38,10 +38,10 @@ export function openRowSource(
 
   return {
     async read(load, atLeast) {
-      const begun = deadlineIn(timeoutMs);
+      const deadline = deadlineIn(timeoutMs);
       const rows = await fromStandby(load, atLeast);
       reads[rows ? 'standby' : 'primary'] += 1;
-      return rows ?? primary.run(begun, (sql) => load(sql));
+      return rows ?? primary.run(deadline, (sql) => load(sql));
     },
     counts: () => Object.entries(reads).map(([from, value]): Sample => [{ from }, value]),
   };

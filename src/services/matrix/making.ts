@@ -1,5 +1,10 @@
 import type { PermissionSlug, RoleKey } from '../../domain/ids.ts';
-import type { EdgeChange, IncludeChange, MatrixChange } from '../../domain/matrix/changes.ts';
+import {
+  type EdgeChange,
+  type IncludeChange,
+  isEdge,
+  type MatrixChange,
+} from '../../domain/matrix/changes.ts';
 import type { RoleIdentity } from '../../domain/matrix/layers.ts';
 import { readNames } from '../../storage/matrix.ts';
 import {
@@ -31,10 +36,6 @@ export async function makeChanges(handle: WriteHandle, changes: readonly MatrixC
   for (const batch of batchesOf(changes.filter((change) => isEdge(change))))
     await makeEdges(handle, batch, keys);
   for (const change of changes) if (!isDeclaration(change)) await makeName(handle, change);
-}
-
-function isEdge(change: MatrixChange): change is EdgeChange {
-  return change.kind === 'edge_added' || change.kind === 'edge_removed';
 }
 
 async function makeName(handle: WriteHandle, change: MatrixChange): Promise<void> {

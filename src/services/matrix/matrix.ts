@@ -1,6 +1,6 @@
 import { RolecallError } from '../../domain/errors.ts';
 import type { Json } from '../../domain/journal-entries.ts';
-import type { MatrixChange } from '../../domain/matrix/changes.ts';
+import { isEdge, type MatrixChange } from '../../domain/matrix/changes.ts';
 import type { MatrixLayer } from '../../domain/matrix/document.ts';
 import { type MatrixPlan, type PlanPin, unforeseenLosses } from '../../domain/matrix/plan.ts';
 import { readMatrix, replaceLayers, type StoredMatrix } from '../../storage/matrix.ts';
@@ -69,9 +69,7 @@ export function openMatrix(transactions: Transactions): Matrix {
 function reachOf(change: MatrixChange): readonly Reach[] {
   if (change.kind === 'permission_retired') return [{ permission: change.slug, ...forGood }];
   if ('included' in change) return [{ role: change.included, ...forGood }];
-  return change.kind === 'edge_added' || change.kind === 'edge_removed'
-    ? [{ permission: change.permission, ...forGood }]
-    : [];
+  return isEdge(change) ? [{ permission: change.permission, ...forGood }] : [];
 }
 
 /** Throws unless the plan, made anew under the lock, is one that somebody could have agreed to on these terms. */

@@ -4,7 +4,7 @@ import { builtinLayer } from '../../domain/matrix/builtin.ts';
 import type { LiveMatrix, MatrixChange, Preference } from '../../domain/matrix/changes.ts';
 import { diffMatrix } from '../../domain/matrix/diff.ts';
 import type { MatrixLayer } from '../../domain/matrix/document.ts';
-import { concernOf, type Impact, impactOf } from '../../domain/matrix/impact.ts';
+import { concernOf, type MatrixImpact, matrixImpactOf } from '../../domain/matrix/impact.ts';
 import type { LeftRole, MatrixPlan, Retirement } from '../../domain/matrix/plan.ts';
 import { type Acknowledgement, nearTwins } from '../../domain/matrix/twins.ts';
 import type { ReadHandle } from '../../storage/database.ts';
@@ -70,7 +70,7 @@ async function impactOn(
   handle: ReadHandle,
   { live, now }: StoredMatrix,
   changes: readonly MatrixChange[],
-): Promise<Impact> {
+): Promise<MatrixImpact> {
   const before = catalogueOf(live);
   const after = catalogueAfter(live, changes);
   const concern = concernOf(
@@ -81,7 +81,7 @@ async function impactOn(
   if (concern.permissions.length === 0) return { gains: [], losses: [] };
   const { users } = await loadUsers(handle.sql, await usersConcerned(handle, concern), []);
   const accesses = new Map(users.map(({ id, access }) => [id, access]));
-  return impactOf(before, after, accesses, concern.permissions, now);
+  return matrixImpactOf(before, after, accesses, concern.permissions, now);
 }
 
 async function retirementsIn(

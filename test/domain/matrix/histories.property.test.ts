@@ -6,7 +6,7 @@ import { catalogueAfter, catalogueOf } from '../../../src/domain/matrix/after.ts
 import type { LiveMatrix } from '../../../src/domain/matrix/changes.ts';
 import { diffMatrix } from '../../../src/domain/matrix/diff.ts';
 import type { MatrixLayer } from '../../../src/domain/matrix/document.ts';
-import { concernOf, impactOf } from '../../../src/domain/matrix/impact.ts';
+import { concernOf, matrixImpactOf } from '../../../src/domain/matrix/impact.ts';
 import type { EdgeRow, IncludeRow } from '../../../src/domain/matrix/layers.ts';
 import { changeByApi } from '../../../src/domain/origins.ts';
 import { long, summarize } from '../../support/long-run.ts';
@@ -122,7 +122,7 @@ test(`over ${histories} histories of edits, applying is what plain sets say, pla
         // What the plan foretells is what comes to be.
         const [was, planned] = [catalogueOf(live), catalogueAfter(live, difference.changes)];
         const { permissions } = concernOf(was, planned, keys);
-        const impact = impactOf(was, planned, people, permissions, 10);
+        const impact = matrixImpactOf(was, planned, people, permissions, 10);
         const listed = (side: typeof impact.gains) =>
           new Set(side.flatMap((one) => one.permissions.map((slug) => `${one.user} ${slug}`)));
         const [before, now] = [allowed(live), allowed(after)];
