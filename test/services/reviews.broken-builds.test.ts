@@ -175,8 +175,8 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'the first catalogue is kept for ever': {
     file: 'storage/read-models/catalogue-at.ts',
-    replace: 'if (known?.of === of)',
-    by: 'if (known)',
+    replace: 'if (known?.of !== of)',
+    by: 'if (!known)',
   },
 };
 
