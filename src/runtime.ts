@@ -132,8 +132,11 @@ export async function openRuntime(
     'Requests waiting for a database connection',
     () => database.usage().waiting,
   );
-  metrics.gauge('rolecall_notifications_heard', 'Whether notifications of the database arrive', () =>
-    listener?.hears ? 1 : 0,
+  metrics.gauge(
+    'rolecall_notifications_heard',
+    'Whether notifications of the database arrive',
+    () => (listener?.hears ? 1 : 0),
+    'min',
   );
   const settle = openSettling(() => database.run(deadlineIn(requestTimeoutMs), readWritesUnderWay));
   const past = openPast(transactions, accessCheck, settle);

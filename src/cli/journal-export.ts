@@ -1,4 +1,5 @@
 import { createWriteStream } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { pipeline } from 'node:stream/promises';
 import { csvLine } from '../domain/csv.ts';
 import { RolecallError } from '../domain/errors.ts';
@@ -26,7 +27,7 @@ export async function exportJournal(
 ): Promise<number> {
   const after = from === undefined ? 0 : await revisionBefore(sql, from);
   const upTo = to === undefined ? Number.MAX_SAFE_INTEGER : await revisionAt(sql, timeIn(to));
-  const target = out === undefined ? process.stdout : createWriteStream(out, { flags: 'wx' });
+  const target = out === undefined ? process.stdout : createWriteStream(out, { flags: 'wx', mode: 0o600 });
   let rows = 0;
   async function* written() {
     if (format === 'csv') yield csvLine(columns);
@@ -36,7 +37,9 @@ export async function exportJournal(
       noteRows(rows);
     }
   }
-  await pipeline(written, target, { end: out !== undefined }).catch((error: NodeJS.ErrnoException) => {
+  await pipeline(written, target, { end: out !== undefined }).catch(async (error: NodeJS.ErrnoException) => {
+    // Half a record looks like a whole one; what was there before stays.
+    if (out !== undefined && error.code !== 'EEXIST') await rm(out, { force: true });
     // Whoever reads it has had enough.
     if (out === undefined && error.code === 'EPIPE') return;
     const isOfFile = out !== undefined && ['open', 'write'].includes(error.syscall ?? '');

@@ -3,7 +3,7 @@ import { CommanderError, Option } from 'commander';
 import { RolecallError } from '../domain/errors.ts';
 import type { MatrixPlan, PlanPin } from '../domain/matrix/plan.ts';
 import { operatorCall } from '../services/call.ts';
-import type { Intent } from '../services/matrix/matrix.ts';
+import { type Intent, refuseUnreviewed } from '../services/matrix/matrix.ts';
 import { exitCodes } from './exit-codes.ts';
 import { brief, describePlan, full } from './matrix-report.ts';
 import { operate } from './operate.ts';
@@ -54,9 +54,9 @@ export async function reviewAndApply(
 async function review(plan: MatrixPlan, options: ApplyOptions): Promise<PlanPin> {
   if (plan.isEmpty || plan.isFirst) return plan;
   if (!options.json) print(describePlan(plan, options.full ? full : brief));
-  const willBeRefused =
-    (plan.losses.length > 0 && !options.allowLoss) || (plan.conflicts.length > 0 && !options.accept);
-  if (!options.yes && !willBeRefused) await ask();
+  // At once: by the time it is applied it might be refused no more, and nobody was asked.
+  refuseUnreviewed(plan, options);
+  if (!options.yes) await ask();
   return plan;
 }
 

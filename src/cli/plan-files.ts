@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { RolecallError } from '../domain/errors.ts';
 import { builtinLayer } from '../domain/matrix/builtin.ts';
@@ -25,6 +25,8 @@ export async function writePlanFile(
   accept: Intent['accept'],
   plan: MatrixPlan,
 ): Promise<void> {
+  // A mode is that of a new file only.
+  await rm(path, { force: true });
   await writeFile(path, `${JSON.stringify({ version: 1, files, accept, plan }, null, 2)}\n`, { mode: 0o600 });
 }
 

@@ -156,7 +156,9 @@ export function readEnvironment(
   environment: NodeJS.ProcessEnv = process.env,
 ): Environment {
   const set = Object.fromEntries(
-    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+    Object.entries(environment).filter(
+      ([name, value]) => value !== undefined && value !== '' && !isServiceLink(name, value),
+    ),
   );
   const read = schema.safeParse(set);
   const problems = [
@@ -170,6 +172,13 @@ export function readEnvironment(
   ];
   if (!read.success || problems.length > 0) throw new ConfigurationError(problems);
   return read.data;
+}
+
+/** What Kubernetes puts into every container's environment for a Service whose name begins with `rolecall`. */
+function isServiceLink(name: string, value: string): boolean {
+  const isNamedSo =
+    /^ROLECALL_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
+  return name.startsWith('ROLECALL_') && (isNamedSo.test(name) || /^(tcp|udp|sctp):\/\//.test(value));
 }
 
 function variable(name: string, meaning: string, otherwise: string) {

@@ -37,6 +37,10 @@ export function databaseUrlProblem(text: string, variable = 'DATABASE_URL'): str
     return `${variable} must begin with postgres:// or postgresql://: Rolecall runs on PostgreSQL only`;
   if (!isReadable(text))
     return `${variable} is not a valid URL: ${databaseForm}, special characters percent-encoded`;
+  // The driver would look for them before the `?` and send these to the server as settings.
+  const [misplaced] = /(?<=[?&])(?:host|hostaddr|port|user|password|dbname)(?==)/i.exec(text) ?? [];
+  if (misplaced !== undefined)
+    return `${variable} must have its ${misplaced} before the "?": ${databaseForm}`;
   return undefined;
 }
 

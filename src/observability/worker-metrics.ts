@@ -1,15 +1,19 @@
 import cluster from 'node:cluster';
 import { AggregatorRegistry, type Registry } from 'prom-client';
+import { RolecallError } from '../domain/errors.ts';
 
 /** How a worker asks for the numbers of all, and how it is answered. */
 interface Message {
   readonly type: 'rolecall metrics';
   readonly id: number;
+  /** Of an answer; left out where not all workers said theirs. */
   readonly text?: string;
 }
 
 const type = 'rolecall metrics' as const;
 let asked = 0;
+/** Longer than the process above waits for the workers. */
+const longestMs = 6_000;
 
 /** Lets this worker's numbers be added to those of the others. */
 export function shareWorkerMetrics(registries: Registry[]): void {
@@ -17,15 +21,24 @@ export function shareWorkerMetrics(registries: Registry[]): void {
   AggregatorRegistry.setRegistries(registries);
 }
 
-/** In a worker: the numbers of all workers, as the process above them adds them up. */
+/**
+ * In a worker: the numbers of all workers, as the process above them adds them up. Throws `unavailable` if one of them does
+ * not say its own: without those, alerts would take silence for health.
+ */
 export function textOfAllWorkers(): Promise<string> {
   const id = ++asked;
-  return new Promise((resolve) => {
-    const take = (message: Message) => {
-      if (message.type !== type || message.id !== id) return;
+  return new Promise((resolve, reject) => {
+    const end = (text?: string) => {
+      clearTimeout(longest);
       process.off('message', take);
-      resolve(message.text ?? '');
+      if (text === undefined)
+        reject(new RolecallError('unavailable', 'not all workers said what they counted'));
+      else resolve(text);
     };
+    const take = (message: Message) => {
+      if (message.type === type && message.id === id) end(message.text);
+    };
+    const longest = setTimeout(end, longestMs);
     process.on('message', take);
     process.send?.({ type, id } satisfies Message);
   });
@@ -36,7 +49,10 @@ export function answerWorkers(): void {
   const aggregator = new AggregatorRegistry();
   cluster.on('message', async (worker, message: Message) => {
     if (message.type !== type) return;
-    const text = await aggregator.clusterMetrics().catch(() => '');
-    if (worker.isConnected()) worker.send({ type, id: message.id, text } satisfies Message);
+    const said = await aggregator.clusterMetrics().then(
+      (text) => ({ text }),
+      () => ({}),
+    );
+    if (worker.isConnected()) worker.send({ type, id: message.id, ...said } satisfies Message);
   });
 }

@@ -72,7 +72,7 @@ export function openJournal(transactions: Transactions, cursors: Cursors, journa
         const lane = first && { key: first[0], pks: first[1] };
         const bounds = {
           after: from === undefined ? 0 : await revisionAt(handle.sql, justBefore(from)),
-          upTo: to === undefined ? null : await revisionAt(handle.sql, new Date(to).toISOString()),
+          upTo: to === undefined ? null : await revisionAt(handle.sql, endOfMillisecond(to)),
         };
         const newest = bounds.upTo === null ? afterEverything : ([bounds.upTo + 1, 0] as const);
         return pageOfThose<JournalRow, JournalRow>(cursors, page, {
@@ -169,6 +169,11 @@ async function keysNamed(
 /** Times are whole milliseconds here and microseconds there. */
 function justBefore(instant: Instant): string {
   return new Date(instant - 1).toISOString().replace('Z', '999Z');
+}
+
+/** Entries have microseconds where an instant has none: with these, all of its millisecond. */
+function endOfMillisecond(instant: Instant): string {
+  return new Date(instant).toISOString().replace('Z', '999Z');
 }
 
 /** Where a change counts: grants and exceptions in their scope. All else is of the installation, also what names a scope. */

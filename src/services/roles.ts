@@ -121,15 +121,23 @@ async function endGrantsOf(handle: WriteHandle, role: RoleRow): Promise<number> 
 }
 
 async function removeEdgesOf(handle: WriteHandle, role: RoleRow): Promise<void> {
-  for (const { permission, permissionPk, origin, withheld } of await permissionRowsOf(handle, role.pk)) {
-    await deleteRolePermissions(handle, role.pk, [permissionPk], origin);
+  const edges = await permissionRowsOf(handle, role.pk);
+  for (const origin of new Set(edges.map((edge) => edge.origin))) {
+    const gone = edges.filter((edge) => edge.origin === origin);
+    await deleteRolePermissions(
+      handle,
+      role.pk,
+      gone.map(({ permissionPk }) => permissionPk),
+      origin,
+    );
+  }
+  for (const { permission, permissionPk, origin, withheld } of edges)
     handle.record({
       kind: 'edge_removed',
       rolePk: role.pk,
       permissionPk,
       before: { role: role.key, permission, origin, withheld },
     });
-  }
   const includes = await allIncludes(handle);
   for (const row of includes.filter(
     ({ rolePk, includedPk }) => rolePk === role.pk || includedPk === role.pk,

@@ -193,7 +193,7 @@ function sightOf(scope: Scope | undefined): Sight {
 }
 
 /** Ends all that a user holds, each with its entry, and then the user. */
-async function closeUser(handle: WriteHandle, { pk, active }: UserRow): Promise<void> {
+async function closeUser(handle: WriteHandle, { pk, id, active }: UserRow): Promise<void> {
   for (const grant of await endGrants(handle, { userPk: pk })) recordRemoval(handle, pk, grant);
   for (const exception of await endExceptions(handle, { userPk: pk }))
     recordExceptionRemoval(handle, pk, exception);
@@ -205,7 +205,8 @@ async function closeUser(handle: WriteHandle, { pk, active }: UserRow): Promise<
     handle.record({ kind: 'key_revoked', userPk: pk, before: { key: key.id } });
   await deleteApiKeysOf(handle, pk);
   await deleteUser(handle, pk);
-  handle.record({ kind: 'user_deleted', userPk: pk, before: { active } });
+  // With the id, by which they can be erased also when that of their making was purged.
+  handle.record({ kind: 'user_deleted', userPk: pk, before: { active }, personal: { id } });
 }
 
 function impersonal({ personal, ...entry }: JournalEntry): JournalEntry {

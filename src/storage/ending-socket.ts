@@ -22,9 +22,14 @@ export interface EndingSocket {
 export function openEndingSocket(): EndingSocket {
   let socket: Socket | undefined;
   let isOver = false;
+  let tries = 0;
   return {
-    open({ host: [host = ''], port: [port = 0], path }) {
+    open({ host: hosts, port: ports, path }) {
       if (isOver) throw new Error('the client was ended');
+      // Each time the next one, as the driver goes through several hosts itself.
+      const place = tries++ % Math.max(hosts.length, 1);
+      const { [place]: host = '' } = hosts;
+      const { [place]: port = 0 } = ports;
       // The driver reads the server's name for TLS off it.
       const made = Object.assign(new Socket(), { host });
       // What cannot be reached at all would fail before the driver has begun to hear of it.

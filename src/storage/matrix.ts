@@ -44,7 +44,8 @@ export async function readMatrix({ sql }: ReadHandle): Promise<StoredMatrix> {
           'isSystem', is_system, 'declaredIn', declared_in,
           'held', (select min(scope) from rolecall.user_roles where role_pk = roles.pk) is not null
             or exists (select from rolecall.settings
-              where settings.key = 'default_role' and value = to_jsonb(roles.key)))), '[]')
+              where settings.key = 'default_role' and value = to_jsonb(roles.key))
+            or exists (select from rolecall.mappings where mappings.role_pk = roles.pk))), '[]')
         from rolecall.roles) as roles,
       (select coalesce(json_agg(json_build_array(role_pk, included_pk, origin, withheld)), '[]')
         from rolecall.role_includes) as includes,

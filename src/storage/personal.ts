@@ -1,11 +1,12 @@
 import type { ChangeHandle, ReadHandle } from './database.ts';
+import { revisionAt } from './read-models/journal-rows.ts';
 
 /** The newest revision that was made more than so many days ago by the server's clock; 0 if none was. */
 export async function revisionBefore({ sql }: ReadHandle, days: number): Promise<number> {
-  const [row] = await sql<{ revision: number }[]>`
-    select revision::float8 as revision from rolecall.journal
-    where time < now() - make_interval(days => ${days}) order by journal.revision desc limit 1`;
-  return row?.revision ?? 0;
+  const [row] = await sql<[{ time: string }]>`
+    select to_char((now() - make_interval(days => ${days}) - interval '1 microsecond') at time zone 'UTC',
+      'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as time`;
+  return revisionAt(sql, row.time);
 }
 
 /** How many personal values journal rows up to a revision still have. */

@@ -225,7 +225,6 @@ describe('DATABASE_URL', () => {
     'postgresql://localhost/rolecall',
     'postgres://a:b@one:5432,two:5433/rolecall?target_session_attrs=primary',
     'postgres://a:p,w@one,two',
-    'postgres:///rolecall?host=/run/postgresql',
     'postgres://a:p%40ss%25@host/db',
   ])('may be %s', (text) => expect(problemsOf({ DATABASE_URL: text })).toEqual([]));
 
@@ -284,6 +283,35 @@ it('names variables nobody reads', () => {
   expect(
     problemsOf({ ROLECALL_POOLSIZE: '5', ROLECALL_: 'x', rolecall_x: '1', PGHOST: 'x', ROLECALLX: '1' }),
   ).toEqual(['ROLECALL_POOLSIZE is not a variable of Rolecall', 'ROLECALL_ is not a variable of Rolecall']);
+});
+
+it('leaves alone what Kubernetes says of services that are called rolecall', () => {
+  const links = {
+    ROLECALL_SERVICE_HOST: '10.0.0.1',
+    ROLECALL_SERVICE_PORT: '3000',
+    ROLECALL_SERVICE_PORT_HTTP: '3000',
+    ROLECALL_PORT: 'tcp://10.0.0.1:3000',
+    ROLECALL_PORT_3000_TCP: 'tcp://10.0.0.1:3000',
+    ROLECALL_PORT_3000_TCP_PROTO: 'tcp',
+    ROLECALL_PORT_3000_TCP_ADDR: '10.0.0.1',
+    ROLECALL_ADMIN_PORT: 'tcp://10.0.0.2:3001',
+    ROLECALL_ADMIN_SERVICE_HOST: '10.0.0.2',
+  };
+  expect(loadConfig([], links).adminPort).toBeUndefined();
+  expect(problemsOf({ ...links, ROLECALL_PORT: '4000' })).toEqual([
+    'ROLECALL_PORT is not a variable of Rolecall',
+  ]);
+});
+
+it('has server and user before the query of a database URL', () => {
+  const problem = (part: string) =>
+    expect.stringContaining(`DATABASE_URL must have its ${part} before the "?"`);
+  expect(problemsOf({ DATABASE_URL: 'postgres:///rolecall?host=/run/postgresql' })).toEqual([
+    problem('host'),
+  ]);
+  expect(problemsOf({ DATABASE_URL: 'postgres://a@b/c?sslmode=require&password=x' })).toEqual([
+    problem('password'),
+  ]);
 });
 
 it('says everything at once', () => {

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as pause } from 'node:timers/promises';
+import postgres from 'postgres';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { environmentFor, type Program, run, start } from '../support/program.ts';
@@ -71,6 +72,26 @@ test('several workers are right together, count together, are replaced when they
   for (const child of children) expect(() => process.kill(child, 0)).toThrow();
 });
 
+test('metrics of several workers are those of the one that is behind, and 503 while one says nothing', async () => {
+  const key = await adminKey();
+  const { url, program } = await serve('2');
+  const scrape = () =>
+    fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${key}`, connection: 'close' } });
+  // Scraping asks too: each worker has come to the newest revision once it was scraped, and none beyond it.
+  const revision = async () => /^rolecall_revision (\d+)$/m.exec(await (await scrape()).text())?.[1];
+  await expect.poll(revision, { timeout: 20_000 }).toBe(await newestRevision());
+  const [silent] = await childrenOf(program.child.pid as number);
+  process.kill(silent as number, 'SIGSTOP');
+  // Whoever is asked: of several at once, those that go to the silent one are not answered at all.
+  const statuses = await Promise.race([
+    scrape().then(({ status }) => status),
+    scrape().then(({ status }) => status),
+    scrape().then(({ status }) => status),
+  ]);
+  expect(statuses).toBe(503);
+  process.kill(silent as number, 'SIGCONT');
+});
+
 test('workers that are told to stop themselves, and then by the command, stop as gently as by one of both', async () => {
   const { url, program } = await serve('2');
   const alive = async () => (await fetch(`${url}/livez`, { headers: { connection: 'close' } })).status;
@@ -89,6 +110,13 @@ test('workers that cannot start end the command with their exit code', async () 
   const ended = await run(['serve'], broken);
   expect(ended.code).toBe(1);
 });
+
+async function newestRevision(): Promise<string> {
+  const sql = postgres(database.url, { max: 1 });
+  const [row] = await sql<[{ value: string }]>`select value from rolecall.revision`;
+  await sql.end();
+  return row.value;
+}
 
 async function childrenOf(pid: number): Promise<number[]> {
   const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');

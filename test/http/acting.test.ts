@@ -141,6 +141,22 @@ describe('acting for a user', () => {
     expect(await refused()).toContainEqual([false, null]);
   });
 
+  test('leaves what others were refused on record, whatever somebody sends for a name', async () => {
+    const key = await service.keyFor(await newUser());
+    const user = await newUser();
+    for (const path of ['/users/%00', '/roles/%00', '/users/a?scope=a&scope=b'])
+      await as(key, 'root').delete(path).expect(403);
+    await service
+      .as(await service.keyFor(user))
+      .delete('/users/somebody')
+      .expect(403);
+    const ofUser = async () => {
+      const { data } = (await service.as().get('/journal/denied').expect(200)).body;
+      return data.filter(({ actor }: { actor: string }) => actor === user);
+    };
+    await expect.poll(ofUser, { timeout: 20_000 }).toHaveLength(1);
+  });
+
   test('is told of, by key and name, where somebody may not act for anybody', async () => {
     const user = await newUser();
     const key = await service.keyFor(user);

@@ -159,6 +159,18 @@ describe('whoever comes again', () => {
   });
 });
 
+test('streams take no place of the requests that may be under way', async () => {
+  const few = await startReplica(world.database.url, world.adminKey, {
+    variables: { ROLECALL_MAX_IN_FLIGHT: '2' },
+  });
+  const url = await urlOf(few.app);
+  const clients = [await listenTo(url, world.adminKey), await listenTo(url, world.adminKey)];
+  for (const client of clients) expect(await client.next()).toMatchObject({ event: 'hello' });
+  expect((await few.request({ method: 'GET', url: '/me/permissions' })).status).toBe(200);
+  for (const client of clients) client.close();
+  await few.close();
+});
+
 describe('a stream ends', () => {
   test.for(['a revoked key', 'a deactivated user'])('at once with %s', async (how) => {
     await make('POST', '/users', { id: how });

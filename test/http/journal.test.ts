@@ -287,6 +287,20 @@ describe('erasing a user', () => {
   });
 });
 
+test('a range that begins and ends with the time of an entry has that entry', async () => {
+  await service.as().post('/users').send({ id: 'timely' }).expect(201);
+  const find = async (query: object) =>
+    (
+      await service
+        .as()
+        .get('/journal')
+        .query({ user: 'timely', ...query })
+        .expect(200)
+    ).body.data;
+  const [entry] = await find({});
+  expect(await find({ from: entry.time, to: entry.time })).toEqual([entry]);
+});
+
 describe('what was refused', () => {
   const denials = async (): Promise<{ code: string }[]> =>
     (await service.as().get('/journal/denied').expect(200)).body.data;

@@ -267,7 +267,7 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'the key of an inactive user is good': {
     file: 'services/decisions/views.ts',
-    replace: 'if (!isActive || isOver',
+    replace: 'if (!isSame || !isActive || isOver',
     by: 'if (isOver',
   },
   'a narrowed key is as good as a whole one': {

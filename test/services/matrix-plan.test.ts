@@ -81,6 +81,15 @@ describe('a plan', () => {
     expect(await apply(next, { plan: current })).toMatchObject({ changed: true });
   });
 
+  test('removes no role that only a mapping gives, whoever has it now', async () => {
+    const rule = { issuer: 'https://idp', claim: ['groups'], value: 'x' };
+    await service.runtime.mappings.create(call(), { ...rule, role: loader, scope: '' as Scope });
+    const without = matrixOf(`${permissions}roles: {}\n`);
+    expect((await plan(without)).changes.map(({ kind }) => kind)).not.toContain('role_removed');
+    await apply(without, { allowLoss: true });
+    expect((await service.as().get('/mappings').expect(200)).body.data).toMatchObject([{ role: loader }]);
+  });
+
   test('that was applied can be applied again, and nothing happens', async () => {
     const next = matrixOf(withLoader('orders.view, orders.load, orders.pack'));
     const reviewed = await plan(next);

@@ -76,6 +76,20 @@ test('older ones are counted by a dry run, then erased, recorded and gone from n
   expect((await verifyChain(sql as never, testJournalKey)).broken).toBeNull();
 });
 
+test('somebody whose making was purged can be erased after they were deleted', async () => {
+  const made = await newUser('long-gone');
+  const identity = { issuer: 'https://idp', subject: 'long-gone-there' };
+  await service.as().put('/users/long-gone/identities').send(identity).expect(200);
+  await keepFor(30);
+  await age(made, 31);
+  await purge();
+  await service.as().delete('/users/long-gone').expect(200);
+  await service.as().post('/users/long-gone/erase').expect(200);
+  expect(await sql`select from rolecall.personal where value like 'long-gone%'`).toHaveLength(0);
+  await age(made, -31);
+  expect((await verifyChain(sql as never, testJournalKey)).broken).toBeNull();
+});
+
 test('many are erased some at a time, so that other writes get their turn', async () => {
   const old = await newUser('crowd');
   await sql`

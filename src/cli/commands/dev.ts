@@ -63,7 +63,7 @@ async function run({ data, databaseUrl }: DevOptions): Promise<void> {
     const logger = createLogger(config.logLevel, process.stdout);
     const runtime = await openRuntime(config, logger);
     try {
-      await prepare(runtime, database.url);
+      await prepare(runtime, database.url, journalKey);
       const key = await administratorKey(runtime, join(data, 'admin-key'));
       const stopped = untilStopped();
       const service = await listen(config, runtime, logger);
@@ -89,11 +89,14 @@ function refuseOutsideDevelopment({ nodeEnv, host }: Settings): void {
     );
 }
 
-async function prepare(runtime: Runtime, url: string): Promise<void> {
+async function prepare(runtime: Runtime, url: string, journalKey: string): Promise<void> {
   progress('migrating');
-  await migrateUp({ url, steps: await readSteps() });
-  progress('applying the baseline matrix');
-  await runtime.matrix.apply(operatorCall(seedTimeoutMs), [await readMatrixFile(shippedBaseline)]);
+  await migrateUp({ url, steps: await readSteps(), journalKey });
+  const { layers } = await runtime.matrixRecord.drift(operatorCall(seedTimeoutMs));
+  if (layers.length === 0) {
+    progress('applying the baseline matrix');
+    await runtime.matrix.apply(operatorCall(seedTimeoutMs), [await readMatrixFile(shippedBaseline)]);
+  } else progress('keeping the matrix that was applied: `rolecall matrix apply` brings changes');
   await seedDemo(runtime, operatorCall(seedTimeoutMs), Date.now());
 }
 

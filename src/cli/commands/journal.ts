@@ -1,16 +1,25 @@
 import { readFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
 import { loadConfig } from '../../config/config.ts';
+import type { Secret } from '../../config/secrets.ts';
 import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../../domain/checkpoints.ts';
 import { RolecallError } from '../../domain/errors.ts';
 import { verifyChain } from '../../storage/chain.ts';
 import { faultAgainst, readCheckpoint } from '../../storage/checkpoints.ts';
+import { toRolecallError } from '../../storage/errors.ts';
 import { asOperator } from '../../storage/operator.ts';
 import { type ExportFormat, exportFormats, exportJournal } from '../journal-export.ts';
 import { writeNewFile } from '../new-file.ts';
 import { count, print, printJson, progress } from '../output.ts';
 
 const everySoMany = 100_000;
+
+/** On one snapshot. Throws `not_ready` where there is no journal, `unavailable` where the database goes away. */
+async function readAsOperator<T>(url: Secret, read: Parameters<typeof asOperator<T>>[2]): Promise<T> {
+  return asOperator(url.reveal(), 'one snapshot', read).catch((error: unknown) => {
+    throw error instanceof Error && 'severity' in error ? toRolecallError(error) : error;
+  });
+}
 
 export function addJournal(program: Command): void {
   const journal = program.command('journal').description('the record of every change');
@@ -30,7 +39,7 @@ export function addJournal(program: Command): void {
       const checkpoints = await Promise.all(
         files.map((file) => readCheckpointFile(journalKey.reveal(), file)),
       );
-      const { rows, faults } = await asOperator(databaseUrl.reveal(), 'one snapshot', async (sql) => {
+      const { rows, faults } = await readAsOperator(databaseUrl, async (sql) => {
         const chain = await verifyChain(sql, journalKey.reveal(), { noteRows: tellRows() });
         const against = [];
         for (const one of checkpoints) against.push(await faultAgainst(sql, one));
@@ -50,7 +59,7 @@ export function addJournal(program: Command): void {
     .option('--out <file>', 'where to; left out, it is printed')
     .action(async ({ out }: { out?: string }) => {
       const { databaseUrl, journalKey } = loadConfig(['database', 'journalKey']);
-      const checkpoint = await asOperator(databaseUrl.reveal(), 'one snapshot', readCheckpoint);
+      const checkpoint = await readAsOperator(databaseUrl, readCheckpoint);
       const text = formatCheckpoint(journalKey.reveal(), checkpoint);
       if (out === undefined) print(text.trimEnd());
       else {
@@ -68,9 +77,7 @@ export function addJournal(program: Command): void {
     .option('--to <time>', 'not after this time')
     .action(async (options: { format: ExportFormat; out?: string; from?: string; to?: string }) => {
       const { databaseUrl } = loadConfig(['database']);
-      const rows = await asOperator(databaseUrl.reveal(), 'one snapshot', (sql) =>
-        exportJournal(sql, options, tellRows()),
-      );
+      const rows = await readAsOperator(databaseUrl, (sql) => exportJournal(sql, options, tellRows()));
       progress(`Wrote ${count(rows, 'row')}.`);
     });
 }

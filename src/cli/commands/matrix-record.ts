@@ -1,6 +1,7 @@
 import { type Command, CommanderError } from 'commander';
 import { RolecallError } from '../../domain/errors.ts';
 import { parseRoleKey } from '../../domain/ids.ts';
+import { baselineId, reservedIds } from '../../domain/matrix/file-header.ts';
 import { renderLayer } from '../../domain/matrix/render-layer.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { describeChanges, describeDeviation, describeProvenance, full } from '../matrix-report.ts';
@@ -38,16 +39,17 @@ export function addMatrixRecord(matrix: Command): void {
   matrix
     .command('pull')
     .description('write the layer that would declare what people changed')
-    .option('--id <id>', 'what the layer is called', 'pulled')
+    .option('--id <id>', 'what the layer is called; left out, pulled, or pulled_2 and so on')
     .option('--out <path>', 'a new file to write it to, for example matrix/layers/pulled.yaml')
-    .action(async ({ id, out }: { id: string; out?: string }) => {
-      const parsed = parseRoleKey(id);
-      if (!parsed.ok) throw new RolecallError('invalid_input', `--id ${id}: words joined by "_" or "-"`);
+    .action(async ({ id: wanted, out }: { id?: string; out?: string }) => {
       const { deviations, layers } = await operate(matrixTimeoutMs, ({ matrixRecord }, call) =>
         matrixRecord.drift(call),
       );
       if (deviations.length === 0) return progress('No drift: there is nothing to declare.');
-      const dependsOn = layers.filter((layer) => layer !== 'baseline');
+      const id = wanted ?? freeId(layers);
+      const fault = faultOfLayerId(id, layers);
+      if (fault !== undefined) throw new RolecallError('invalid_input', `--id ${id}: ${fault}`);
+      const dependsOn = layers.filter((layer) => layer !== baselineId);
       const text = renderLayer(
         id,
         dependsOn,
@@ -89,4 +91,19 @@ export function addMatrixRecord(matrix: Command): void {
       await reviewAndApply({ layers }, options);
       progress('The files still say otherwise: change them too, or the next apply undoes this.');
     });
+}
+
+/** A name for the layer that none of these has. */
+function freeId(layers: readonly string[]): string {
+  for (let number = 1; ; number += 1) {
+    const id = number === 1 ? 'pulled' : `pulled_${number}`;
+    if (!layers.includes(id)) return id;
+  }
+}
+
+/** Why a layer beside these cannot be called so; undefined if it can. */
+function faultOfLayerId(id: string, layers: readonly string[]): string | undefined {
+  if (!parseRoleKey(id).ok) return 'words joined by "_" or "-"';
+  if (reservedIds.includes(id)) return 'this id is reserved';
+  return layers.includes(id) ? 'a layer of this id is applied already' : undefined;
 }

@@ -25,7 +25,7 @@ export interface MatrixFile {
 export const baselineId = 'baseline';
 
 /** Origins that are nobody's file. */
-const reservedIds: readonly string[] = [apiOrigin, 'builtin', baselineId];
+export const reservedIds: readonly string[] = [apiOrigin, 'builtin', baselineId];
 
 const baselineShape = {
   label: 'the matrix',

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ErrorCode, RolecallError } from '../../domain/errors.ts';
+import { parseScope, parseUserId } from '../../domain/ids.ts';
 import type { Denials } from '../../services/denials.ts';
 import { accessOf } from '../access.ts';
 import { stateOf } from '../call.ts';
@@ -47,7 +48,17 @@ function attemptOf(request: FastifyRequest) {
   };
   // What somebody unknown sent was not looked at.
   if (!caller) return { ...attempt, subject: null, target: null, scope: null };
-  const { user = null, ...others } = request.params as Record<string, string>;
-  const { scope = null } = request.query as { scope?: string };
-  return { ...attempt, subject: user, target: Object.values(others).join(' ') || null, scope };
+  // It may have been refused before anything else was looked at, so what is no name is not kept.
+  const { user = '', ...others } = request.params as Record<string, string>;
+  const { scope = '' } = request.query as { scope?: unknown };
+  const names = Object.values(others);
+  return {
+    ...attempt,
+    subject: parseUserId(user).ok ? user : null,
+    target: names.length > 0 && names.every((name) => plainName.test(name)) ? names.join(' ') : null,
+    scope: typeof scope === 'string' && scope !== '' && parseScope(scope).ok ? scope : null,
+  };
 }
+
+/** Of a role, a permission, a key, a mapping or a setting. */
+const plainName = /^[A-Za-z0-9._-]{1,255}$/;

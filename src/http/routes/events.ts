@@ -2,7 +2,7 @@ import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { RolecallError } from '../../domain/errors.ts';
 import type { EventSink, Events } from '../../services/events.ts';
 import { anyCaller } from '../access.ts';
-import { askingOf, revisionOf } from '../call.ts';
+import { askingOf, revisionOf, stateOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
 import { eventsAnswer, eventsHeaders, eventsQuery } from '../schemas/events.ts';
 import { SseStream } from '../sse.ts';
@@ -39,6 +39,8 @@ export const eventRoutes: FastifyPluginAsyncZodOpenApi<{ events: Events }> = asy
         { all: request.query.all === 'true', since },
         sink,
       );
+      // Streams have a bound of their own: they are no requests under way.
+      stateOf(request).stay?.leave();
       if (isStopping) {
         leave();
         throw new RolecallError('unavailable', 'this process is stopping');

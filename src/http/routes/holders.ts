@@ -26,7 +26,7 @@ export const holderRoutes: FastifyPluginAsyncZodOpenApi<{
       tags: ['Checks'],
       params: permissionParams,
       querystring: permissionUsersQuery,
-      response: { 200: permissionUsersAnswer, ...refusals(404) },
+      response: { 200: permissionUsersAnswer, ...refusals(404, 409) },
     },
     handler: (request) => {
       const { scope, at, ...page } = request.query;

@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { type Metrics, metricsType } from '../../observability/metrics.ts';
 import { dueIn } from '../../services/call.ts';
 import type { Health } from '../../services/health.ts';
+import { unavailable, within } from '../../storage/deadline.ts';
 import { anybody, callersWith } from '../access.ts';
+import { stateOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
 import { listOf } from '../schemas/primitives.ts';
 
@@ -70,7 +72,11 @@ export const operationRoutes: FastifyPluginAsyncZodOpenApi<{
         ...refusals(),
       },
     },
-    handler: async (_request, reply) => reply.type(metricsType).send(await metrics.text()),
+    handler: async (request, reply) => {
+      const late = () => unavailable('the workers did not say in time what they counted');
+      const text = await within(stateOf(request).deadline, metrics.text(), late);
+      return reply.type(metricsType).send(text);
+    },
   });
 
   app.route({

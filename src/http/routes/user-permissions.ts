@@ -56,7 +56,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
       summary: 'What the caller may do in a scope, as slugs',
       tags: ['Checks'],
       querystring: permissionsQuery,
-      response: { 200: permissionsAnswer, ...unchanged, ...refusals(409) },
+      response: { 200: permissionsAnswer, ...unchanged, ...refusals(404, 409) },
     },
     handler: async (request, reply) => {
       const asking = askingOf(request, request.query);

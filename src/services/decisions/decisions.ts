@@ -63,6 +63,9 @@ const shareOfRequest = 0.45;
 /** Of the memory, what is for lists that are ready to be sent. */
 const listShare = 0.25;
 
+/** Stands for ever, in seconds: `Infinity` does not come through the channel between processes. */
+const neverSeconds = 1e9;
+
 /** Everything between a question and its answer: the copy of what decides, how fresh it is, and the doors to it. */
 export function openDecisions(options: DecisionOptions): Decisions {
   const { database, heads, transactions, log, metrics, requestTimeoutMs, cacheBytes, usualMode } = options;
@@ -105,9 +108,18 @@ export function openDecisions(options: DecisionOptions): Decisions {
     rows.counts(),
   );
   metrics.gauge('rolecall_cached_users', 'Users in memory', () => cache.size);
-  metrics.gauge('rolecall_revision', 'The revision this process answers from', () => mirror.revisionValue);
-  metrics.gauge('rolecall_confirmed_seconds', 'Seconds since that revision was found to be the newest', () =>
-    freshness.secondsSinceConfirmed(),
+  // Of several workers the one that is behind counts.
+  metrics.gauge(
+    'rolecall_revision',
+    'The revision this process answers from',
+    () => mirror.revisionValue,
+    'min',
+  );
+  metrics.gauge(
+    'rolecall_confirmed_seconds',
+    'Seconds since that revision was found to be the newest',
+    () => Math.min(freshness.secondsSinceConfirmed(), neverSeconds),
+    'max',
   );
   const { providers } = options;
   const tokens =

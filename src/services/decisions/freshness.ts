@@ -55,9 +55,11 @@ export function openFreshness({
 
   const now = () => clock.instant + (performance.now() - clock.readAt);
 
-  function setClock(instant: Instant): void {
+  /** A reading is late by as long as it was on its way, which began at `begun`. */
+  function setClock(instant: Instant, begun: number): void {
     const present = now();
-    const isBehind = instant < present && present - instant < inaccuracyMs;
+    const latenessMs = Math.max(inaccuracyMs, performance.now() - begun);
+    const isBehind = instant < present && present - instant < latenessMs;
     clock = { instant: isBehind ? present : instant, readAt: performance.now() };
   }
 
@@ -74,7 +76,7 @@ export function openFreshness({
   async function confirm(): Promise<void> {
     const begun = performance.now();
     const head = await headOfKnownPlace();
-    setClock(head.now);
+    setClock(head.now, begun);
     await mirror.reach(head.revision);
     confirmedAt = Math.max(confirmedAt, begun);
   }

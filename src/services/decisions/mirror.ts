@@ -21,6 +21,8 @@ export interface Snapshot {
 export interface Follower {
   forget(userPk: number): void;
   forgetEverything(): void;
+  /** What was made of the catalogue before keeps it in memory. */
+  catalogueReplaced(present: Catalogue): void;
 }
 
 /** Told that the snapshot was replaced by a later one: by which changes, or with null that nothing known may be kept. */
@@ -72,18 +74,15 @@ export class Mirror {
    * after a failover its connections and those of the head may lead to different ones for a while.
    */
   async reach(revision: Revision): Promise<void> {
-    const present = this.#snapshot?.revision;
-    if (present?.epoch === revision.epoch && present.value >= revision.value) return;
+    if (this.#hasCome(revision)) return;
     const { epoch, value } = this.#wanted ?? {};
     if (epoch !== revision.epoch || (value ?? 0) < revision.value) this.#wanted = revision;
     await this.#advance();
     if (!this.#hasCome(revision)) throw unavailable('the server that is read lacks the newest changes');
   }
 
-  #hasCome({ epoch, value }: Revision): boolean {
-    const { revision: present, epochs = [] } = this.#snapshot ?? {};
-    if (present?.epoch === epoch) return present.value >= value;
-    return epochs.some(({ id }) => id === epoch);
+  #hasCome(revision: Revision): boolean {
+    return this.#snapshot !== undefined && hasCome(this.#snapshot, revision);
   }
 
   /** Whether something about a user, read at `revision`, may not be what it was. A null user stands for any new one. */
@@ -110,7 +109,10 @@ export class Mirror {
   #take({ revision, epochs, catalogueValue, settings, changes, catalogue }: Changes): void {
     const present = this.#snapshot;
     const isStale = present?.revision.epoch === revision.epoch && revision.value < present.revision.value;
-    if (isStale) return;
+    // After a failover, a server that was left behind knows nothing of the epoch that was found since.
+    const isOther = present !== undefined && present.revision.epoch !== revision.epoch;
+    const isLeft = isOther && this.#wanted !== null && !hasCome({ revision, epochs }, this.#wanted);
+    if (isStale || isLeft) return;
     const isWhole = !changes || !present || changes.some(({ kind }) => changesEverything(kind));
     if (isWhole) {
       this.#follower?.forgetEverything();
@@ -124,6 +126,7 @@ export class Mirror {
     if (!next) throw new Error('no catalogue came with the first read');
     const revisionText = formatRevision(revision);
     this.#snapshot = { revision, revisionText, epochs, catalogueValue, settings, catalogue: next };
+    if (catalogue) this.#follower?.catalogueReplaced(next);
     if (present) this.#hearer?.(isWhole ? null : changes);
   }
 
@@ -133,4 +136,12 @@ export class Mirror {
     const forgotten = all[all.length - mostRemembered - 1];
     if (forgotten) this.#rememberedFrom = forgotten.revision;
   }
+}
+
+/** Whether a history has a revision behind it, or its epoch: what of that was lost, others find out. */
+function hasCome(
+  { revision: present, epochs }: Pick<Snapshot, 'revision' | 'epochs'>,
+  { epoch, value }: Revision,
+) {
+  return present.epoch === epoch ? present.value >= value : epochs.some(({ id }) => id === epoch);
 }

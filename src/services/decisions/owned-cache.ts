@@ -50,6 +50,11 @@ export class OwnedCache<Key, Value extends Owned> {
     this.#old = new Generation();
   }
 
+  *values(): Iterable<Value> {
+    yield* this.#young.values.values();
+    yield* this.#old.values.values();
+  }
+
   get size(): number {
     return this.#young.values.size + this.#old.values.size;
   }

@@ -1,3 +1,4 @@
+import type { Catalogue } from '../../domain/decision/catalogue.ts';
 import { effectiveAccess } from '../../domain/decision/effective-access.ts';
 import { nextChange } from '../../domain/decision/next-change.ts';
 import type { CompiledAccess } from '../../domain/decision/user-access.ts';
@@ -27,6 +28,8 @@ const weights = { list: 400, name: 60 };
 /** The list that each user was last asked for, as one object for as long as nothing in it changes. */
 export class PermissionLists {
   readonly #kept: OwnedCache<CachedUser, Kept>;
+  /** What was made with another one is another list, and would keep that in memory. */
+  #catalogue: Catalogue | undefined;
 
   constructor(bytes: number) {
     this.#kept = new OwnedCache(
@@ -36,6 +39,8 @@ export class PermissionLists {
   }
 
   of(user: CachedUser, access: CompiledAccess, scope: Scope): UserPermissions {
+    if (this.#catalogue !== access.catalogue) this.#kept.clear();
+    this.#catalogue = access.catalogue;
     const kept = this.#kept.get(user);
     if (kept?.access === access && kept.list.scope === scope) return kept.list;
     const list = {

@@ -42,6 +42,11 @@ export class CachedUser {
     this.#compiled = compileAccess(catalogue, this.access, now);
     return this.#compiled;
   }
+
+  /** Lets go of what was compiled with another catalogue, which it would keep in memory. */
+  release(present: Catalogue): void {
+    if (this.#compiled?.catalogue !== present) this.#compiled = undefined;
+  }
 }
 
 /** What a fill found, and when. It is so until the mirror says otherwise, though memory may have no room to keep it. */
@@ -71,6 +76,8 @@ const weights = { user: 700, held: 260, credential: 900 };
 
 /** Several, so that one slow answer does not hold up all; few, so that those who wait gather into one query. */
 const mostFills = 4;
+
+const releasedAtOnce = 10_000;
 
 /**
  * Users and credentials that were asked about, each as of the mirror's revision: whoever the journal names is forgotten before
@@ -128,6 +135,20 @@ export class UserCache implements Follower {
   forgetEverything(): void {
     this.#users.clear();
     this.#credentials.clear();
+  }
+
+  catalogueReplaced(present: Catalogue): void {
+    void this.#release(present);
+  }
+
+  /** Some in each turn of the event loop: there may be very many. */
+  async #release(present: Catalogue): Promise<void> {
+    let released = 0;
+    for (const user of this.#users.values()) {
+      user.release(present);
+      released += 1;
+      if (released % releasedAtOnce === 0) await endOfTurn();
+    }
   }
 
   /**

@@ -1,6 +1,6 @@
 import { RolecallError } from '../../domain/errors.ts';
 import type { Instant, UserId } from '../../domain/ids.ts';
-import { type Principal, usersBehind } from '../../domain/principals.ts';
+import type { Principal } from '../../domain/principals.ts';
 import { placeRevision, type Revision } from '../../domain/revisions.ts';
 import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
 import { notValid } from '../refusals.ts';
@@ -74,10 +74,16 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     if (!snapshot || !credential || missing.length > 0)
       return { missing, missingCredentials: credential ? [] : [caller.credentialId] };
     const now = freshness.now();
-    const isActive = usersBehind(caller).every((user) => users.get(user)?.access.active);
+    // Another may have the identity since, or the id of a user who is gone: not the one who was let in.
+    const stands = ({ userId, userPk }: Pick<Principal, 'userId' | 'userPk'>) => {
+      const found = users.get(userId);
+      return found?.userPk === userPk && found.access.active;
+    };
+    const isSame = credential.principal.credentialPk === caller.credentialPk;
+    const isActive = stands(caller) && (caller.through === null || stands(caller.through));
     // What the caller was let in by may have been told to end sooner since.
     const isOver = hasEnded(caller, now) || hasEnded(credential.principal, now);
-    if (!isActive || isOver || credential.revoked) throw notValid(caller);
+    if (!isSame || !isActive || isOver || credential.revoked) throw notValid(caller);
     return { snapshot, now, users };
   }
 

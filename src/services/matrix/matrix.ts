@@ -72,8 +72,11 @@ function reachOf(change: MatrixChange): readonly Reach[] {
   return isEdge(change) ? [{ permission: change.permission, ...forGood }] : [];
 }
 
-/** Throws unless the plan, made anew under the lock, is one that somebody could have agreed to on these terms. */
-function refuseUnreviewed(plan: MatrixPlan, { plan: reviewed, accept, allowLoss }: Terms): void {
+/**
+ * Throws unless a plan is one that somebody could have agreed to on these terms: `plan_outdated`, `matrix_conflict` or
+ * `loss_not_accepted`.
+ */
+export function refuseUnreviewed(plan: MatrixPlan, { plan: reviewed, accept, allowLoss }: Terms): void {
   if (reviewed && reviewed.catalogueRevision !== plan.catalogueRevision)
     throw new RolecallError(
       'plan_outdated',

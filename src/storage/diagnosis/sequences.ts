@@ -12,7 +12,7 @@ interface Column {
 }
 
 /**
- * Every column of this database that a sequence fills, and whether the sequence is behind it: then the next row collides
+ * Every column of whole numbers in this database that a sequence fills upwards, and whether the sequence is behind it: then the next row collides
  * with one that is there. Neighbours' tables are only read, and only where an index makes that cheap.
  */
 export async function checkSequences(sql: postgres.TransactionSql): Promise<readonly Finding[]> {
@@ -28,6 +28,7 @@ export async function checkSequences(sql: postgres.TransactionSql): Promise<read
       and d.deptype in ('a', 'i')
     join pg_class as t on t.oid = d.refobjid and t.relkind in ('r', 'p')
     join pg_attribute as a on a.attrelid = t.oid and a.attnum = d.refobjsubid
+    where seqincrement > 0 and a.atttypid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype)
     order by 1`;
   const findings: Finding[] = [];
   const unread = columns.filter(({ readable }) => !readable).map(({ sequence }) => sequence);

@@ -68,11 +68,16 @@ export function explainSession(error: unknown, url: string): RolecallError {
   if (couldNotConnect(error))
     return new RolecallError(
       'unavailable',
-      `the database at ${new URL(url).host} does not answer (${stateOf(error)}): see that the server runs there and that DATABASE_URL names it`,
+      `the database at ${hostsIn(url)} does not answer (${stateOf(error)}): see that the server runs there and that DATABASE_URL names it`,
       { cause: error },
     );
   if (stateOf(error) !== '42501') return toRolecallError(error);
   return lacksRights(error instanceof Error ? error.message : String(error), error);
+}
+
+/** With several hosts it is none that `URL` reads. */
+function hostsIn(url: string): string {
+  return url.replace(/^[^/]*\/\/([^/?]*@)?/, '').replace(/[/?].*$/, '');
 }
 
 /** That the database user of `DATABASE_URL` is not the one to migrate as. */

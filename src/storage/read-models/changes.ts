@@ -57,7 +57,7 @@ export async function loadChanges(sql: Sql, known: Known = nothingKnown): Promis
     )
     select json_build_object('epoch', epoch, 'value', value) as revision,
       catalogue_value::float8 as "catalogueValue",
-      (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at, id)
+      (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at_revision, began_at)
         from rolecall.epochs) as epochs,
       (select coalesce(json_object_agg(key, value), '{}') from rolecall.settings) as settings,
       case when epoch = ${revision.epoch} and (select count(*) from newer) <= ${mostChanges} then

@@ -51,7 +51,7 @@ async function atRevision(sql: Sql, asked: Revision): Promise<PastMoment> {
 export async function isReached(sql: Sql, asked: Revision): Promise<boolean> {
   const [head] = await sql<[Head]>`
     select json_build_object('epoch', epoch, 'value', value) as revision,
-      (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at, id)
+      (select json_agg(json_build_object('id', id, 'beganAt', began_at_revision) order by began_at_revision, began_at)
         from rolecall.epochs) as epochs
     from rolecall.revision`;
   const place = placeRevision(asked, head.revision, head.epochs);

@@ -33,6 +33,7 @@ beforeEach(async () => {
   mirror.follow({
     forget: (userPk) => void forgotten.push(userPk),
     forgetEverything: () => void forgotten.push('everything'),
+    catalogueReplaced: () => {},
   });
   await mirror.reach(at(1));
   forgotten = [];
@@ -90,6 +91,22 @@ test('another epoch, or more changes than are told, forgets everything (C-19)', 
   await mirror.reach(at(3, other));
   expect(forgotten).toEqual(['everything', 'everything']);
   expect(mirror.snapshot?.revision).toEqual(at(3, other));
+});
+
+test('after a failover, what a server that was left behind says moves nothing back', async () => {
+  const begun = [
+    { id: epoch, beganAt: 0 },
+    { id: other, beganAt: 10 },
+  ];
+  answers.push({ revision: at(11, other), epochs: begun, catalogue: emptyCatalogue });
+  await mirror.reach(at(11, other));
+  const reads = asked.length;
+  // A fill that came over a connection to it.
+  await mirror.reach(at(12));
+  expect(asked).toHaveLength(reads);
+  answers.push({ revision: at(12), epochs: begun.slice(0, 1), catalogue: emptyCatalogue });
+  await expect(mirror.reach(at(12, other))).rejects.toMatchObject({ code: 'unavailable' });
+  expect(mirror.snapshot?.revision).toEqual(at(11, other));
 });
 
 test('the catalogue is the same object until roles change', async () => {
