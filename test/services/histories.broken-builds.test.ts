@@ -92,11 +92,18 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
     replace: 'if (isCurrentEnough(asking))',
     by: 'if (mirror.snapshot)',
   },
-  'what was compiled is never compiled again': {
-    file: 'services/decisions/user-cache.ts',
-    replace: 'known && known.catalogue === catalogue && known.from <= now && now < known.until',
-    by: 'known',
-  },
+  'what was compiled is never compiled again': [
+    {
+      file: 'services/decisions/user-cache.ts',
+      replace: 'known && known.catalogue === catalogue && known.from <= now && now < known.until',
+      by: 'known',
+    },
+    {
+      file: 'services/decisions/user-cache.ts',
+      replace: 'if (this.#compiled?.catalogue !== present) this.#compiled = undefined;',
+      by: 'void present;',
+    },
+  ],
   'a list is kept whatever the scope': {
     file: 'services/decisions/permission-lists.ts',
     replace: 'kept?.access === access && kept.list.scope === scope',
