@@ -39,7 +39,7 @@ export async function exportJournal(
   }
   await pipeline(written, target, { end: out !== undefined }).catch(async (error: NodeJS.ErrnoException) => {
     // Half a record looks like a whole one; what was there before stays.
-    if (out !== undefined && error.code !== 'EEXIST') await rm(out, { force: true });
+    if (out !== undefined && error.code !== 'EEXIST') await rm(out, { force: true }).catch(() => {});
     // Whoever reads it has had enough.
     if (out === undefined && error.code === 'EPIPE') return;
     const isOfFile = out !== undefined && ['open', 'write'].includes(error.syscall ?? '');

@@ -38,7 +38,7 @@ export function describePlan(plan: MatrixPlan, extent: Extent): string {
         }),
     ],
     [
-      'No longer declared, left to those who hold them',
+      'No longer declared, left because users, a setting or a mapping have them',
       leftRoles.map(({ role, holders }) => `${role}: ${count(holders, 'user')}`),
     ],
     ['Worth a look', twins.map(describeTwins)],

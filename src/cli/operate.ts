@@ -4,8 +4,8 @@ import { openRuntime, type Runtime } from '../runtime.ts';
 import { type Call, operatorCall } from '../services/call.ts';
 
 /**
- * Does something as the operator of the database, who may take so many milliseconds for each statement and each call
- * where a request has two seconds.
+ * Does something as the operator of the database, who may take so many milliseconds for each statement and each call, where
+ * a request has `ROLECALL_REQUEST_TIMEOUT_MS`.
  */
 export async function operate<T>(
   timeoutMs: number,

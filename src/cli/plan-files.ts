@@ -1,4 +1,4 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { RolecallError } from '../domain/errors.ts';
 import { builtinLayer } from '../domain/matrix/builtin.ts';
@@ -6,6 +6,7 @@ import type { MatrixText } from '../domain/matrix/file-header.ts';
 import { parseMatrixFiles } from '../domain/matrix/parse.ts';
 import type { MatrixPlan } from '../domain/matrix/plan.ts';
 import type { Intent, Terms } from '../services/matrix/matrix.ts';
+import { cannotWrite } from './new-file.ts';
 
 /** What a plan file is read back as: the files as they were planned, and what the plan is held to. */
 const planFile = z.object({
@@ -25,9 +26,18 @@ export async function writePlanFile(
   accept: Intent['accept'],
   plan: MatrixPlan,
 ): Promise<void> {
-  // A mode is that of a new file only.
-  await rm(path, { force: true });
-  await writeFile(path, `${JSON.stringify({ version: 1, files, accept, plan }, null, 2)}\n`, { mode: 0o600 });
+  try {
+    const file = await open(path, 'w', 0o600);
+    try {
+      // The mode above is that of a new file only.
+      if ((await file.stat()).isFile()) await file.chmod(0o600);
+      await file.writeFile(`${JSON.stringify({ version: 1, files, accept, plan }, null, 2)}\n`);
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    throw cannotWrite(path, error as NodeJS.ErrnoException);
+  }
 }
 
 /** Reads a plan back. Throws `matrix_invalid` if it is none. */

@@ -7,10 +7,14 @@ import { exitCodes } from './exit-codes.ts';
 const restartDelayMs = 1_000;
 
 /**
- * Runs this command in `count` processes that listen on one address, each a replica of its own. One that dies is replaced;
+ * Runs this command in `count` processes that listen on the same ports, so many, each a replica of its own. One that dies is replaced;
  * one that cannot start at all stops everything. Resolves to the exit code when `stopped` did and all have finished.
  */
-export async function runWorkers(count: number, stopped: Promise<NodeJS.Signals>): Promise<number> {
+export async function runWorkers(
+  count: number,
+  ports: number,
+  stopped: Promise<NodeJS.Signals>,
+): Promise<number> {
   answerWorkers();
   let stopping = false;
   let code: number = exitCodes.done;
@@ -25,13 +29,13 @@ export async function runWorkers(count: number, stopped: Promise<NodeJS.Signals>
     const start = () => {
       const worker = cluster.fork();
       workers.add(worker);
-      let hasListened = false;
+      let listening = 0;
       worker.on('listening', () => {
-        hasListened = true;
+        listening += 1;
       });
       worker.on('exit', async (exitCode) => {
         workers.delete(worker);
-        if (!stopping && !hasListened) {
+        if (!stopping && listening < ports) {
           code = exitCode || exitCodes.unusable;
           stopAll('SIGTERM');
         }

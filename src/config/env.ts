@@ -178,7 +178,7 @@ export function readEnvironment(
 function isServiceLink(name: string, value: string): boolean {
   const isNamedSo =
     /^ROLECALL_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)|PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$/;
-  return name.startsWith('ROLECALL_') && (isNamedSo.test(name) || /^(tcp|udp|sctp):\/\//.test(value));
+  return isNamedSo.test(name) || (/^ROLECALL_(\w+_)?PORT$/.test(name) && /^(tcp|udp|sctp):\/\//.test(value));
 }
 
 function variable(name: string, meaning: string, otherwise: string) {

@@ -16,9 +16,14 @@ export interface Metrics {
   counter(name: string, help: string, read: () => readonly Sample[]): void;
   /** How values are spread. Returns what notes one. */
   histogram(name: string, help: string, buckets: readonly number[]): (value: number) => void;
-  /** Of this process, or of all workers together if it is one of several. */
-  text(): Promise<string>;
+  /**
+   * Of this process, or of all workers together if it is one of several: rejects if one of them does not say its own within so
+   * many milliseconds.
+   */
+  text(withinMs?: number): Promise<string>;
 }
+
+const usualMs = 2_000;
 
 export const metricsType = Registry.PROMETHEUS_CONTENT_TYPE;
 
@@ -56,7 +61,7 @@ export function openMetrics(): Metrics {
       const histogram = new Histogram({ name, help, registers, buckets: [...buckets] });
       return (value) => histogram.observe(value);
     },
-    text: () => (cluster.isWorker ? textOfAllWorkers() : textOf(all)),
+    text: (withinMs = usualMs) => (cluster.isWorker ? textOfAllWorkers(withinMs) : textOf(all)),
   };
 }
 

@@ -1,6 +1,5 @@
 import cluster from 'node:cluster';
 import { AggregatorRegistry, type Registry } from 'prom-client';
-import { RolecallError } from '../domain/errors.ts';
 
 /** How a worker asks for the numbers of all, and how it is answered. */
 interface Message {
@@ -12,8 +11,6 @@ interface Message {
 
 const type = 'rolecall metrics' as const;
 let asked = 0;
-/** Longer than the process above waits for the workers. */
-const longestMs = 6_000;
 
 /** Lets this worker's numbers be added to those of the others. */
 export function shareWorkerMetrics(registries: Registry[]): void {
@@ -22,23 +19,22 @@ export function shareWorkerMetrics(registries: Registry[]): void {
 }
 
 /**
- * In a worker: the numbers of all workers, as the process above them adds them up. Throws `unavailable` if one of them does
- * not say its own: without those, alerts would take silence for health.
+ * In a worker: the numbers of all workers, as the process above them adds them up. Rejects if one of them does not say its
+ * own in time: without those, alerts would take silence for health.
  */
-export function textOfAllWorkers(): Promise<string> {
+export function textOfAllWorkers(withinMs: number): Promise<string> {
   const id = ++asked;
   return new Promise((resolve, reject) => {
     const end = (text?: string) => {
       clearTimeout(longest);
       process.off('message', take);
-      if (text === undefined)
-        reject(new RolecallError('unavailable', 'not all workers said what they counted'));
+      if (text === undefined) reject(new Error('not all workers said what they counted'));
       else resolve(text);
     };
     const take = (message: Message) => {
       if (message.type === type && message.id === id) end(message.text);
     };
-    const longest = setTimeout(end, longestMs);
+    const longest = setTimeout(end, withinMs).unref();
     process.on('message', take);
     process.send?.({ type, id } satisfies Message);
   });

@@ -205,7 +205,7 @@ async function closeUser(handle: WriteHandle, { pk, id, active }: UserRow): Prom
     handle.record({ kind: 'key_revoked', userPk: pk, before: { key: key.id } });
   await deleteApiKeysOf(handle, pk);
   await deleteUser(handle, pk);
-  // With the id, by which they can be erased also when that of their making was purged.
+  // The id once more: erasing finds people by it, and the one beside `user_created` may have been purged.
   handle.record({ kind: 'user_deleted', userPk: pk, before: { active }, personal: { id } });
 }
 

@@ -28,8 +28,8 @@ export function openEndingSocket(): EndingSocket {
       if (isOver) throw new Error('the client was ended');
       // Each time the next one, as the driver goes through several hosts itself.
       const place = tries++ % Math.max(hosts.length, 1);
-      const { [place]: host = '' } = hosts;
-      const { [place]: port = 0 } = ports;
+      const host = hosts[place] ?? '';
+      const port = ports[place] ?? 0;
       // The driver reads the server's name for TLS off it.
       const made = Object.assign(new Socket(), { host });
       // What cannot be reached at all would fail before the driver has begun to hear of it.

@@ -6,7 +6,7 @@ export interface LaneTransaction {
   readonly sql: postgres.ISql;
   /** The client whose connection it is. */
   readonly client: postgres.Sql;
-  /** Whether the connection was lost or the deadline passed: nobody learns any more what the transaction still does. */
+  /** Whether the connection was lost, the deadline passed or the transaction is over: nobody learns any more what the transaction still does. */
   isGone(): boolean;
   /** Whether COMMIT went out. */
   isCommitting(): boolean;

@@ -144,8 +144,8 @@ describe('a read that failed', () => {
       'a failed read of the head is as good as one',
       {
         file: 'services/decisions/freshness.ts',
-        replace: 'const head = await headOfKnownPlace();',
-        by: `const head = await headOfKnownPlace().catch(() => ({
+        replace: 'let head = await headOfKnownPlace();',
+        by: `let head = await headOfKnownPlace().catch(() => ({
       revision: mirror.snapshot!.revision, now: now(), place: place! }));`,
       },
     ],

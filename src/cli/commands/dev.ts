@@ -92,11 +92,14 @@ function refuseOutsideDevelopment({ nodeEnv, host }: Settings): void {
 async function prepare(runtime: Runtime, url: string, journalKey: string): Promise<void> {
   progress('migrating');
   await migrateUp({ url, steps: await readSteps(), journalKey });
-  const { layers } = await runtime.matrixRecord.drift(operatorCall(seedTimeoutMs));
-  if (layers.length === 0) {
-    progress('applying the baseline matrix');
-    await runtime.matrix.apply(operatorCall(seedTimeoutMs), [await readMatrixFile(shippedBaseline)]);
-  } else progress('keeping the matrix that was applied: `rolecall matrix apply` brings changes');
+  progress('applying the matrix');
+  const call = () => operatorCall(seedTimeoutMs);
+  const [last] = await runtime.matrixRecord.history(call());
+  // What somebody applied to try it stays, and permissions of the service that are new come along.
+  const layers = last
+    ? await runtime.matrixRecord.layersAt(call(), last.revision)
+    : [await readMatrixFile(shippedBaseline)];
+  await runtime.matrix.apply(call(), layers);
   await seedDemo(runtime, operatorCall(seedTimeoutMs), Date.now());
 }
 

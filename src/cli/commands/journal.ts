@@ -6,7 +6,7 @@ import { type Checkpoint, formatCheckpoint, parseCheckpoint } from '../../domain
 import { RolecallError } from '../../domain/errors.ts';
 import { verifyChain } from '../../storage/chain.ts';
 import { faultAgainst, readCheckpoint } from '../../storage/checkpoints.ts';
-import { toRolecallError } from '../../storage/errors.ts';
+import { connectionWasLost, toRolecallError } from '../../storage/errors.ts';
 import { asOperator } from '../../storage/operator.ts';
 import { type ExportFormat, exportFormats, exportJournal } from '../journal-export.ts';
 import { writeNewFile } from '../new-file.ts';
@@ -17,7 +17,8 @@ const everySoMany = 100_000;
 /** On one snapshot. Throws `not_ready` where there is no journal, `unavailable` where the database goes away. */
 async function readAsOperator<T>(url: Secret, read: Parameters<typeof asOperator<T>>[2]): Promise<T> {
   return asOperator(url.reveal(), 'one snapshot', read).catch((error: unknown) => {
-    throw error instanceof Error && 'severity' in error ? toRolecallError(error) : error;
+    const known = toRolecallError(error);
+    throw known.code === 'not_ready' || connectionWasLost(error) ? known : error;
   });
 }
 

@@ -18,7 +18,8 @@ export function addServe(program: Command): void {
       const config = loadConfig(['database', 'journalKey']);
       const stopped = untilStopped();
       if (config.workers > 1 && cluster.isPrimary) {
-        const code = await runWorkers(config.workers, stopped);
+        const ports = config.adminPort === undefined ? 1 : 2;
+        const code = await runWorkers(config.workers, ports, stopped);
         if (code !== exitCodes.done) throw new CommanderError(code, 'rolecall.workers', '');
         return;
       }

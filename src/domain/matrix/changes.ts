@@ -10,7 +10,7 @@ export interface LivePermission extends DeclaredPermission {
 
 export interface LiveRole extends RoleIdentity {
   readonly declaredIn: string | null;
-  /** Whether a grant gives it to somebody, be it expired or in the future, or a setting to every new user. */
+  /** Whether a grant gives it to somebody, be it expired or in the future, a setting to every new user, or a mapping. */
   readonly held: boolean;
 }
 

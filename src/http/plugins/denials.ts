@@ -61,4 +61,4 @@ function attemptOf(request: FastifyRequest) {
 }
 
 /** Of a role, a permission, a key, a mapping or a setting. */
-const plainName = /^[A-Za-z0-9._-]{1,255}$/;
+const plainName = /^[A-Za-z0-9._:-]{1,255}$/;

@@ -1,11 +1,10 @@
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
 import { z } from 'zod';
+import { RolecallError } from '../../domain/errors.ts';
 import { type Metrics, metricsType } from '../../observability/metrics.ts';
 import { dueIn } from '../../services/call.ts';
 import type { Health } from '../../services/health.ts';
-import { unavailable, within } from '../../storage/deadline.ts';
 import { anybody, callersWith } from '../access.ts';
-import { stateOf } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
 import { listOf } from '../schemas/primitives.ts';
 
@@ -72,9 +71,10 @@ export const operationRoutes: FastifyPluginAsyncZodOpenApi<{
         ...refusals(),
       },
     },
-    handler: async (request, reply) => {
-      const late = () => unavailable('the workers did not say in time what they counted');
-      const text = await within(stateOf(request).deadline, metrics.text(), late);
+    handler: async (_request, reply) => {
+      const text = await metrics.text(readinessTimeoutMs).catch(() => {
+        throw new RolecallError('unavailable', 'not all workers said what they counted in time');
+      });
       return reply.type(metricsType).send(text);
     },
   });

@@ -234,7 +234,7 @@ export function isForeign(caller: Principal, user: UserId | null): user is UserI
 }
 
 /** Throws `forbidden` where the caller's credential does not work. */
-export function requireWithin({ within }: Principal, scope: Scope): void {
+function requireWithin({ within }: Principal, scope: Scope): void {
   if (!covers(within, scope))
     throw new RolecallError('forbidden', `this credential only works in ${within} and below`);
 }

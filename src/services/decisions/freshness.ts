@@ -75,7 +75,11 @@ export function openFreshness({
 
   async function confirm(): Promise<void> {
     const begun = performance.now();
-    const head = await headOfKnownPlace();
+    let head = await headOfKnownPlace();
+    // Or a new epoch began while the head was read.
+    if (mirror.hasLeft(head.revision.epoch)) head = await headOfKnownPlace();
+    if (mirror.hasLeft(head.revision.epoch))
+      throw unavailable('the newest revision was read on a server that a failover left behind');
     setClock(head.now, begun);
     await mirror.reach(head.revision);
     confirmedAt = Math.max(confirmedAt, begun);

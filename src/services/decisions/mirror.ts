@@ -21,8 +21,8 @@ export interface Snapshot {
 export interface Follower {
   forget(userPk: number): void;
   forgetEverything(): void;
-  /** What was made of the catalogue before keeps it in memory. */
-  catalogueReplaced(present: Catalogue): void;
+  /** The catalogue was replaced: what was compiled with another one would keep that in memory. */
+  catalogueReplaced(): void;
 }
 
 /** Told that the snapshot was replaced by a later one: by which changes, or with null that nothing known may be kept. */
@@ -81,6 +81,12 @@ export class Mirror {
     if (!this.#hasCome(revision)) throw unavailable('the server that is read lacks the newest changes');
   }
 
+  /** Whether an epoch is one that the present one came after. */
+  hasLeft(epoch: string): boolean {
+    const { revision, epochs = [] } = this.#snapshot ?? {};
+    return revision?.epoch !== epoch && epochs.some(({ id }) => id === epoch);
+  }
+
   #hasCome(revision: Revision): boolean {
     return this.#snapshot !== undefined && hasCome(this.#snapshot, revision);
   }
@@ -126,7 +132,7 @@ export class Mirror {
     if (!next) throw new Error('no catalogue came with the first read');
     const revisionText = formatRevision(revision);
     this.#snapshot = { revision, revisionText, epochs, catalogueValue, settings, catalogue: next };
-    if (catalogue) this.#follower?.catalogueReplaced(next);
+    if (catalogue) this.#follower?.catalogueReplaced();
     if (present) this.#hearer?.(isWhole ? null : changes);
   }
 

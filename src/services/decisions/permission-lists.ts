@@ -28,7 +28,7 @@ const weights = { list: 400, name: 60 };
 /** The list that each user was last asked for, as one object for as long as nothing in it changes. */
 export class PermissionLists {
   readonly #kept: OwnedCache<CachedUser, Kept>;
-  /** What was made with another one is another list, and would keep that in memory. */
+  /** Of all lists that are kept. They are dropped when it changes: they would keep the old one in memory. */
   #catalogue: Catalogue | undefined;
 
   constructor(bytes: number) {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Catalogue } from '../../domain/decision/catalogue.ts';
 import { type CompiledAccess, compileAccess, type UserAccess } from '../../domain/decision/user-access.ts';
 import { nameOfIdentity } from '../../domain/identities.ts';
@@ -79,6 +80,8 @@ const mostFills = 4;
 
 const releasedAtOnce = 10_000;
 
+const lookAgainMs = 50;
+
 /**
  * Users and credentials that were asked about, each as of the mirror's revision: whoever the journal names is forgotten before
  * the mirror moves, and what was read before that is never kept after it. Who does not exist is not kept, so invented
@@ -137,15 +140,16 @@ export class UserCache implements Follower {
     this.#credentials.clear();
   }
 
-  catalogueReplaced(present: Catalogue): void {
-    void this.#release(present);
+  catalogueReplaced(): void {
+    void this.#release();
   }
 
   /** Some in each turn of the event loop: there may be very many. */
-  async #release(present: Catalogue): Promise<void> {
+  async #release(): Promise<void> {
     let released = 0;
     for (const user of this.#users.values()) {
-      user.release(present);
+      const present = this.#mirror.snapshot?.catalogue;
+      if (present) user.release(present);
       released += 1;
       if (released % releasedAtOnce === 0) await endOfTurn();
     }
@@ -198,6 +202,8 @@ export class UserCache implements Follower {
       this.#mirror.snapshot?.revision ?? null,
     );
     await this.#mirror.reach(revision);
+    // Nothing of it is kept, and whoever asked asks again: not as fast as a server that was left behind answers.
+    if (this.#mirror.hasLeft(revision.epoch)) await pause(lookAgainMs);
     const found = new Map<UserId, CachedUser | undefined>([...ids].map((id) => [id, undefined]));
     for (const row of users) {
       const user = new CachedUser(row);

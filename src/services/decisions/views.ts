@@ -74,7 +74,7 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     if (!snapshot || !credential || missing.length > 0)
       return { missing, missingCredentials: credential ? [] : [caller.credentialId] };
     const now = freshness.now();
-    // Another may have the identity since, or the id of a user who is gone: not the one who was let in.
+    // Since the caller was let in, the identity may have been moved, and the id of a deleted user given to another.
     const stands = ({ userId, userPk }: Pick<Principal, 'userId' | 'userPk'>) => {
       const found = users.get(userId);
       return found?.userPk === userPk && found.access.active;

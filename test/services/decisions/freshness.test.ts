@@ -59,6 +59,38 @@ test('a head below what was known before it was read is lost history (C-19)', as
   expect(acknowledged).toEqual([undefined, at(9)]);
 });
 
+test('a head read on a server that a failover left behind is not the newest', async () => {
+  const other = 'bbbbbbbbbbbb';
+  const epochs = [
+    { id: epoch, beganAt: 0 },
+    { id: other, beganAt: 1 },
+  ];
+  const heads = [other, epoch, epoch, epoch, other];
+  const { database, mirror } = open();
+  const place = 'here';
+  const moved = new Mirror(async () => ({
+    revision: { epoch: other, value: 2 },
+    epochs,
+    catalogueValue: 0,
+    settings: settingValues({}),
+    changes: null,
+    catalogue: { registered: [], includes: [], edges: [] },
+  }));
+  const readHead = async (): Promise<Head> => ({
+    revision: { epoch: heads.shift() ?? other, value: 2 },
+    now: database.now,
+    place,
+  });
+  expect(mirror.hasLeft(epoch)).toBe(false);
+  await moved.reach({ epoch: other, value: 2 });
+  const { freshness } = open({ mirror: moved, readHead });
+  // The first of its place is read twice.
+  await expect(freshness.latest()).rejects.toMatchObject({ code: 'unavailable' });
+  expect(freshness.isWithinLease()).toBe(false);
+  await freshness.latest();
+  expect(freshness.isWithinLease()).toBe(true);
+});
+
 test('a head that others have overtaken while it was read is not lost history', async () => {
   let hold: Promise<void> = Promise.resolve();
   const opened = open();
