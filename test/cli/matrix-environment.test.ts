@@ -235,6 +235,16 @@ describe('drift and pull', () => {
     expect((await rolecall('plan', '--exit-code')).code).toBe(0);
     expect((await rolecall('drift', '--exit-code')).code).toBe(0);
     expect((await root.get('/users/anna/permissions').expect(200)).body.permissions).toEqual(may);
+
+    // What changed since goes into a layer of its own, on top of the one before.
+    await root.delete('/roles/mechanic/permissions/bikes.mend').expect(200);
+    const second = join(folder, 'layers', 'second.yaml');
+    for (const taken of ['pulled', 'baseline', 'api'])
+      expect((await rolecall('pull', '--id', taken, '--out', second)).code).toBe(1);
+    expect((await rolecall('pull', '--out', second)).code).toBe(0);
+    expect(await readFile(second, 'utf8')).toContain('id: pulled_2\ndepends_on: [pulled]\n');
+    expect(await rolecall('apply', '--yes')).toMatchObject({ code: 0 });
+    expect((await rolecall('drift', '--exit-code')).code).toBe(0);
   });
 
   test('say what was changed past the service, and what applying again would do about it', async () => {

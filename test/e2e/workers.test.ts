@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
@@ -108,6 +110,16 @@ test('workers that are told to stop themselves, and then by the command, stop as
 test('workers that cannot start end the command with their exit code', async () => {
   const broken = { ...environmentFor(database.url), ROLECALL_WORKERS: '2', HOST: '203.0.113.1' };
   const ended = await run(['serve'], broken);
+  expect(ended.code).toBe(1);
+});
+
+test('so do those that cannot have the port of administration, though they have the other', async () => {
+  const taken = createServer().listen(0, '127.0.0.1');
+  await once(taken, 'listening');
+  const { port } = taken.address() as AddressInfo;
+  const variables = { ROLECALL_WORKERS: '2', ROLECALL_ADMIN_PORT: String(port) };
+  const ended = await run(['serve'], environmentFor(database.url, variables));
+  taken.close();
   expect(ended.code).toBe(1);
 });
 

@@ -268,7 +268,9 @@ describe('a listener', () => {
     await until(() => heard.listener.hears);
     // As long as the driver may have waited by then.
     await pause(300);
-    return proxy.connections(listenerName);
+    const left = proxy.connections(listenerName);
+    await heard.listener.close();
+    return left;
   }
 
   test('that was given up leaves no connection behind (C-18)', async () => {
@@ -281,7 +283,10 @@ describe('a listener', () => {
       const { openListener: broken } = await load<{ openListener: typeof openListener }>(
         'storage/notifications.ts',
       );
-      expect(await connectionsAfterOutage(broken)).toBe(2);
+      // It is a race between the driver's wait and the server's return: some of a few rounds lose it.
+      let most = 0;
+      for (let round = 0; round < 8 && most < 2; round += 1) most = await connectionsAfterOutage(broken);
+      expect(most).toBeGreaterThan(1);
     });
   });
 
