@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Impact } from '../domain/decision/impact.ts';
 import { RolecallError } from '../domain/errors.ts';
-import { type Actor, changesCatalogue, type JournalEntry } from '../domain/journal-entries.ts';
+import type { Actor, JournalEntry } from '../domain/journal-entries.ts';
 import { formatRevision, type Revision } from '../domain/revisions.ts';
 import type { Sight } from '../domain/sight.ts';
 import { unlessLost, whileThere } from './connection.ts';
@@ -13,7 +13,7 @@ import type { Gate } from './gate.ts';
 import { findAnswer, type IdempotencyKey, keepAnswer } from './idempotency.ts';
 import { appendJournal, type JournalWrite, type LockedRevision, lockRevision } from './journal.ts';
 import type { LaneTransaction } from './lane-connection.ts';
-import { type CatalogueAt, openCatalogueAt, readCatalogue } from './read-models/catalogue-at.ts';
+import { type CatalogueAt, catalogueWith, openCatalogueAt } from './read-models/catalogue-at.ts';
 import { impactOf } from './read-models/impact.ts';
 import { endSilentHolders } from './silent-holders.ts';
 
@@ -197,12 +197,8 @@ export function openTransactions(database: Database, journalKey: string): Transa
   function handleFor(lane: LaneTransaction): { handle: WriteHandle; entries: JournalEntry[] } {
     const entries: JournalEntry[] = [];
     const record = (entry: JournalEntry) => void entries.push(entry);
-    // What this write makes of the catalogue is nobody else's before it is committed.
-    const ownCatalogueAt: CatalogueAt = (handle, moment) =>
-      entries.some(({ kind }) => changesCatalogue(kind))
-        ? readCatalogue(handle)
-        : catalogueAt(handle, moment);
-    return { handle: Object.assign(changeHandleOn(lane), { record, catalogueAt: ownCatalogueAt }), entries };
+    const own = { record, catalogueAt: catalogueWith(entries, catalogueAt) };
+    return { handle: Object.assign(changeHandleOn(lane), own), entries };
   }
 
   /** Sends what was noted to the journal: from here COMMIT goes out. */

@@ -61,7 +61,26 @@ async function grantsOf(user: string) {
 
 const revision = async () => (await sql<{ value: string }[]>`select value from rolecall.revision`)[0]?.value;
 
+async function waitsForLock(on: postgres.TransactionSql): Promise<boolean> {
+  const [row] = await on<[{ waits: boolean }]>`
+    select exists (select from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock') as waits`;
+  return row.waits;
+}
+
 describe('a mapping', () => {
+  test('is as old as its turn, though it was asked for before: tokens that came meanwhile are older', async () => {
+    let released = 0;
+    const making = await sql.begin(async (holding) => {
+      await holding`select from rolecall.revision for update`;
+      const made = map({ value: 'waiting' });
+      await expect.poll(() => waitsForLock(holding)).toBe(true);
+      released = Date.now();
+      return { made };
+    });
+    expect(Date.parse((await making.made).body.mapping.createdAt)).toBeGreaterThanOrEqual(released);
+  });
+
   test('gives again what it gave, with the same token, where the identity is linked anew', async () => {
     await map({ value: 'again' });
     await newUser('returning', provider);
@@ -303,51 +322,35 @@ describe('what claims give', () => {
   });
 });
 
-describe('before an issuer has any mapping', () => {
-  test('nothing of its tokens is noted, and none of them counts later: the newest may say less', async () => {
-    const unmapped = await startProvider();
-    const variables = { ROLECALL_IDENTITY_PROVIDERS: JSON.stringify([unmapped.settings]) };
-    const alone = await startTestService({ variables });
-    const rolesOf = async (token: string) =>
-      (await alone.as(token).get('/me/permissions').expect(200)).body.roles;
-    try {
-      const identity = { issuer: unmapped.issuer, subject: 'early' };
-      await alone.as().post('/users').send({ id: 'early' }).expect(201);
-      await alone.as().put('/users/early/identities').send(identity).expect(200);
-      const now = second();
-      const newer = tokenOf(unmapped, 'early', {}, now - 10);
-      expect(await rolesOf(newer)).toEqual([]);
-      const rule = { issuer: unmapped.issuer, claim: ['groups'], value: 'staff', role: 'loader' };
-      await alone.as().post('/mappings').send(rule).expect(201);
-      const older = tokenOf(unmapped, 'early', { groups: ['staff'] }, now - 100);
-      expect(await rolesOf(older)).toEqual([]);
-      expect(await rolesOf(newer)).toEqual([]);
-      expect(await rolesOf(tokenOf(unmapped, 'early', { groups: ['staff'] }, second()))).toEqual([
-        'loader',
-        'user',
-      ]);
-    } finally {
-      await alone.close();
-      await unmapped.close();
-    }
-  });
-
-  test('it has none as long as the one that is made waits for its turn', async () => {
-    let released = 0;
-    const making = await sql.begin(async (holding) => {
-      await holding`select from rolecall.revision for update`;
-      const made = map({ value: 'waiting' });
-      await expect.poll(() => waitsForLock(holding)).toBe(true);
-      released = Date.now();
-      return { made };
-    });
-    expect(Date.parse((await making.made).body.mapping.createdAt)).toBeGreaterThanOrEqual(released);
-  });
-
-  async function waitsForLock(on: postgres.TransactionSql): Promise<boolean> {
-    const [row] = await on<[{ waits: boolean }]>`
-      select exists (select from pg_stat_activity
-        where datname = current_database() and wait_event_type = 'Lock') as waits`;
-    return row.waits;
+test('before an issuer has any mapping nothing of its tokens is noted, and none of them counts later: the newest may say less', async () => {
+  const unmapped = await startProvider();
+  const variables = { ROLECALL_IDENTITY_PROVIDERS: JSON.stringify([unmapped.settings]) };
+  const alone = await startTestService({ variables });
+  const rolesOf = async (token: string) =>
+    (await alone.as(token).get('/me/permissions').expect(200)).body.roles;
+  try {
+    const identity = { issuer: unmapped.issuer, subject: 'early' };
+    await alone.as().post('/users').send({ id: 'early' }).expect(201);
+    await alone.as().put('/users/early/identities').send(identity).expect(200);
+    const now = second();
+    const newer = tokenOf(unmapped, 'early', {}, now - 10);
+    expect(await rolesOf(newer)).toEqual([]);
+    const reading = postgres(alone.database.url, { max: 1 });
+    expect(await reading`select claims_issued_at from rolecall.identities`).toEqual([
+      { claims_issued_at: null },
+    ]);
+    await reading.end();
+    const rule = { issuer: unmapped.issuer, claim: ['groups'], value: 'staff', role: 'loader' };
+    await alone.as().post('/mappings').send(rule).expect(201);
+    const older = tokenOf(unmapped, 'early', { groups: ['staff'] }, now - 100);
+    expect(await rolesOf(older)).toEqual([]);
+    expect(await rolesOf(newer)).toEqual([]);
+    expect(await rolesOf(tokenOf(unmapped, 'early', { groups: ['staff'] }, second()))).toEqual([
+      'loader',
+      'user',
+    ]);
+  } finally {
+    await alone.close();
+    await unmapped.close();
   }
 });

@@ -94,12 +94,12 @@ const breakages: Readonly<Record<string, Breakage | readonly Breakage[]>> = {
   },
   'what was compiled is never compiled again': [
     {
-      file: 'services/decisions/user-cache.ts',
+      file: 'services/decisions/cached-user.ts',
       replace: 'known && known.catalogue === catalogue && known.from <= now && now < known.until',
       by: 'known',
     },
     {
-      file: 'services/decisions/user-cache.ts',
+      file: 'services/decisions/cached-user.ts',
       replace: 'if (this.#compiled?.catalogue !== present) this.#compiled = undefined;',
       by: 'void present;',
     },

@@ -8,10 +8,10 @@ import { isLimited, isSelf, type Principal, usersBehind } from '../../domain/pri
 import { covers } from '../../domain/scopes.ts';
 import { commonSight, type Sight } from '../../domain/sight.ts';
 import { actFor, requirePermissionOf, requireSight, sightOf, slugFor } from '../caller-rights.ts';
+import type { CachedUser } from './cached-user.ts';
 import { accessOn, limitedDecision, listThrough, scopesThrough, standingOn } from './credential-reach.ts';
 import type { DecisionCounts } from './decision-counts.ts';
 import type { PermissionLists, UserPermissions } from './permission-lists.ts';
-import type { CachedUser } from './user-cache.ts';
 import type { Asking, FreshnessMode, View, Views } from './views.ts';
 
 export type { Asking, UserPermissions };

@@ -3,8 +3,8 @@ import { effectiveAccess } from '../../domain/decision/effective-access.ts';
 import { nextChange } from '../../domain/decision/next-change.ts';
 import type { CompiledAccess } from '../../domain/decision/user-access.ts';
 import type { Instant, PermissionSlug, RoleKey, Scope, UserId } from '../../domain/ids.ts';
+import type { CachedUser } from './cached-user.ts';
 import { OwnedCache } from './owned-cache.ts';
-import type { CachedUser } from './user-cache.ts';
 
 /** What a user may do in a scope, until something changes it. */
 export interface UserPermissions {

@@ -1,15 +1,15 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Catalogue } from '../../domain/decision/catalogue.ts';
-import { type CompiledAccess, compileAccess, type UserAccess } from '../../domain/decision/user-access.ts';
+import type { UserAccess } from '../../domain/decision/user-access.ts';
 import { nameOfIdentity } from '../../domain/identities.ts';
-import type { Instant, UserId } from '../../domain/ids.ts';
+import type { UserId } from '../../domain/ids.ts';
 import type { Principal } from '../../domain/principals.ts';
 import type { Revision } from '../../domain/revisions.ts';
 import { everywhere } from '../../domain/scopes.ts';
 import type { Sample } from '../../observability/metrics.ts';
 import { deadlineIn } from '../../storage/deadline.ts';
 import { Gate } from '../../storage/gate.ts';
-import type { CredentialRow, IdentityRow, UserRow, UserRows } from '../../storage/read-models/user-rows.ts';
+import type { CredentialRow, IdentityRow, UserRows } from '../../storage/read-models/user-rows.ts';
+import { CachedUser } from './cached-user.ts';
 import type { Follower, Mirror } from './mirror.ts';
 import { OwnedCache } from './owned-cache.ts';
 import { endOfTurn } from './shared-read.ts';
@@ -21,33 +21,6 @@ export interface Credential {
   /** Of a key. */
   readonly secretHash: Buffer | undefined;
   readonly revoked: boolean;
-}
-
-/** A user who exists, as of the cache's revision, with what they have compiled for the present. */
-export class CachedUser {
-  readonly userPk: number;
-  readonly id: UserId;
-  readonly access: UserAccess;
-  #compiled: CompiledAccess | undefined;
-
-  constructor({ pk, id, access }: UserRow) {
-    this.userPk = pk;
-    this.id = id;
-    this.access = access;
-  }
-
-  /** What they have at an instant; compiled anew only when something started, expired or changed its meaning. */
-  at(catalogue: Catalogue, now: Instant): CompiledAccess {
-    const known = this.#compiled;
-    if (known && known.catalogue === catalogue && known.from <= now && now < known.until) return known;
-    this.#compiled = compileAccess(catalogue, this.access, now);
-    return this.#compiled;
-  }
-
-  /** Lets go of what was compiled with another catalogue, which it would keep in memory. */
-  release(present: Catalogue): void {
-    if (this.#compiled?.catalogue !== present) this.#compiled = undefined;
-  }
 }
 
 /** What a fill found, and when. It is so until the mirror says otherwise, though memory may have no room to keep it. */

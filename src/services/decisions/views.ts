@@ -4,10 +4,11 @@ import type { Principal } from '../../domain/principals.ts';
 import { placeRevision, type Revision } from '../../domain/revisions.ts';
 import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
 import { notValid } from '../refusals.ts';
+import type { CachedUser } from './cached-user.ts';
 import type { Freshness } from './freshness.ts';
 import type { Mirror, Snapshot } from './mirror.ts';
 import { shareReads } from './shared-read.ts';
-import type { CachedUser, Filled, UserCache } from './user-cache.ts';
+import type { Filled, UserCache } from './user-cache.ts';
 
 /** `latest` knows everything committed before the question came; `lease` may be older by as much as the lease. */
 export type FreshnessMode = 'latest' | 'lease';

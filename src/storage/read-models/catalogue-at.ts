@@ -1,4 +1,5 @@
 import { Catalogue } from '../../domain/decision/catalogue.ts';
+import { changesCatalogue, type JournalEntry } from '../../domain/journal-entries.ts';
 import type { ReadHandle } from '../database.ts';
 import { loadChanges } from './changes.ts';
 import type { Moment } from './moment.ts';
@@ -16,8 +17,13 @@ export function openCatalogueAt(): CatalogueAt {
   };
 }
 
-/** The catalogue as it stands here and now, with what this transaction changed of it. */
-export async function readCatalogue({ sql }: ReadHandle): Promise<Catalogue> {
+/** What a write, with these entries so far, sees: what it makes of the catalogue is nobody else's before it is committed. */
+export function catalogueWith(entries: readonly JournalEntry[], committed: CatalogueAt): CatalogueAt {
+  return (handle, moment) =>
+    entries.some(({ kind }) => changesCatalogue(kind)) ? readCatalogue(handle) : committed(handle, moment);
+}
+
+async function readCatalogue({ sql }: ReadHandle): Promise<Catalogue> {
   const { catalogue: rows } = await loadChanges(sql);
   if (!rows) throw new Error('the catalogue was not read');
   return new Catalogue(rows);

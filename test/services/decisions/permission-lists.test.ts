@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { Catalogue } from '../../../src/domain/decision/catalogue.ts';
 import type { PermissionSlug, RoleKey, Scope, UserId } from '../../../src/domain/ids.ts';
+import { CachedUser } from '../../../src/services/decisions/cached-user.ts';
 import { PermissionLists } from '../../../src/services/decisions/permission-lists.ts';
-import { CachedUser } from '../../../src/services/decisions/user-cache.ts';
 
 const role = 'keeper' as RoleKey;
 const open = 'vault_open' as PermissionSlug;
