@@ -20,7 +20,12 @@ export function formatApiKey(key: ParsedApiKey): string {
 export function parseApiKey(text: string): ParsedApiKey | undefined {
   if (!form.test(text) || checksum(text.slice(0, -checksumLength)) !== text.slice(-checksumLength))
     return undefined;
-  return { id: text.slice(3, 15), secret: text.slice(16, -checksumLength) };
+  return { id: idIn(text), secret: text.slice(16, -checksumLength) };
+}
+
+/** Where the id stands in a key, of whatever else the text may be. */
+export function idIn(text: string): string {
+  return text.slice(3, 15);
 }
 
 /** What is stored of a secret. It has 256 random bits, so a fast hash is enough. */

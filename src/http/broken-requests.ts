@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { type ErrorCode, RolecallError } from '../domain/errors.ts';
 import { hangUpSoon, readNoFurther } from './hanging-up.ts';
 import { problemOf, problemType } from './problem.ts';
+import { newRequestId } from './request-ids.ts';
 
 const refusals: Readonly<Record<string, readonly [ErrorCode, string]>> = {
   HPE_HEADER_OVERFLOW: ['payload_too_large', 'the header is too large'],
@@ -36,7 +37,7 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
     return;
   }
   const [code, detail] = refusals[error.code ?? ''] ?? ['invalid_input', 'this is not an HTTP request'];
-  const id = crypto.randomUUID();
+  const id = newRequestId();
   const problem = problemOf(new RolecallError(code, detail), id);
   const body = JSON.stringify(problem);
   socket.end(

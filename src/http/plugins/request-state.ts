@@ -29,9 +29,3 @@ export function addRequestState(
     });
   });
 }
-
-/** The caller's `X-Request-Id` if it is 1-128 safe characters, otherwise a new one. */
-export function requestIdOf(header: string | string[] | undefined): string {
-  const given = typeof header === 'string' && /^[A-Za-z0-9._~:@/+=-]{1,128}$/.test(header);
-  return given ? header : crypto.randomUUID();
-}
