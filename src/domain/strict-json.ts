@@ -2,12 +2,16 @@ import { type InputFault, RolecallError } from './errors.ts';
 
 const deepestLevel = 32;
 const longestPointer = 1024;
-const longestPlain = 1024;
 /** No text of ours has a hundred; tens of thousands can be chosen so that every table they are put into becomes a list. */
 const mostNames = 1_000;
 
 const quote = 0x22;
 const backslash = 0x5c;
+const colon = 0x3a;
+const openBrace = 0x7b;
+const closeBrace = 0x7d;
+const openBracket = 0x5b;
+const closeBracket = 0x5d;
 const firstPrintable = 0x20;
 
 const escapeSequence = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
@@ -24,25 +28,50 @@ const numberLiteral = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 export function parseStrictText(text: string): unknown {
   if (text.startsWith('\ufeff'))
     refuse({ pointer: '', code: 'byte_order_mark', detail: 'the body begins with a byte order mark' });
-  if (isPlain(text)) {
+  const members = membersOfPlain(text);
+  if (members !== undefined) {
     const value = parsed(text);
-    // What reads the same when it is written anew was understood in the only way there is: nothing was dropped.
-    if (JSON.stringify(value) === text) return value;
+    // Of members of one name only the last is kept: where none is missing, no two had the same.
+    if (value !== undefined && membersIn(value) === members) return value;
   }
   new Scan(text).passDocument();
   return JSON.parse(text);
 }
 
-/** Short, without escapes, the member `__proto__` and more brackets than there may be levels: most that clients send. */
-function isPlain(text: string): boolean {
-  if (text.length > longestPlain || text.includes('\\') || text.includes('"__proto__"')) return false;
-  let brackets = 0;
-  for (const bracket of '{[')
-    for (let at = text.indexOf(bracket); at !== -1; at = text.indexOf(bracket, at + 1)) {
-      brackets += 1;
-      if (brackets > deepestLevel) return false;
-    }
-  return true;
+/**
+ * How many members there are in a text, if it is JSON at all; undefined of a text with escapes, or with more members or
+ * more levels than there may be.
+ */
+function membersOfPlain(text: string): number | undefined {
+  let members = 0;
+  let level = 0;
+  let isInString = false;
+  for (let at = 0; at < text.length; at += 1) {
+    const unit = text.charCodeAt(at);
+    if (unit === backslash) return undefined;
+    if (unit === quote) isInString = !isInString;
+    else if (isInString) continue;
+    else if (unit === colon) members += 1;
+    else if (unit === openBrace || unit === openBracket) level += 1;
+    else if (unit === closeBrace || unit === closeBracket) level -= 1;
+    if (level > deepestLevel) return undefined;
+  }
+  return members > mostNames ? undefined : members;
+}
+
+/** How many members the objects in a value have, or not a number if one has a name that it cannot have. */
+function membersIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0;
+  let members = 0;
+  if (Array.isArray(value)) {
+    for (const one of value) members += membersIn(one);
+    return members;
+  }
+  for (const name of Object.keys(value)) {
+    if (name === '__proto__') return Number.NaN;
+    members += 1 + membersIn((value as Record<string, unknown>)[name]);
+  }
+  return members;
 }
 
 function parsed(text: string): unknown {
