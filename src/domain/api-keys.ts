@@ -7,6 +7,9 @@ export interface ParsedApiKey {
   readonly secret: string;
 }
 
+/** Characters of a key as its owner keeps it. */
+export const keyLength = 65;
+
 const form = /^rc_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}$/;
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 

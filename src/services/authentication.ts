@@ -1,9 +1,10 @@
-import { hashSecret, idIn, type ParsedApiKey, parseApiKey, secretMatches } from '../domain/api-keys.ts';
+import { idIn, keyLength, type ParsedApiKey, parseApiKey, secretMatches } from '../domain/api-keys.ts';
 import { RolecallError } from '../domain/errors.ts';
 import type { Principal } from '../domain/principals.ts';
 import { type Deadline, unavailable, within } from '../storage/deadline.ts';
 import type { Freshness } from './decisions/freshness.ts';
 import type { Credential, UserCache } from './decisions/user-cache.ts';
+import { type Fingerprint, openFingerprints } from './fingerprint.ts';
 import type { KeyUses } from './key-uses.ts';
 import { notValid } from './refusals.ts';
 import type { TokenAuthentication } from './tokens/token-authentication.ts';
@@ -42,16 +43,17 @@ export function openAuthentication(
     return principal;
   }
 
-  /**
-   * Of keys that were proven, the hash of the header that did it. Whoever sends the same header again has proven the form,
-   * the checksum and the secret by one hash.
-   */
-  const proofs = new WeakMap<Credential, Buffer>();
+  const fingerprintOf = openFingerprints();
+  /** Of keys that were proven, the header that did it: the same header proves form, checksum and secret again. */
+  const proofs = new WeakMap<Credential, Fingerprint>();
 
   function provenBefore(header: string): Credential | undefined {
+    if (header.length !== usualLength) return undefined;
     const known = cache.credential(idIn(header.slice(scheme.length)));
     const proof = known && proofs.get(known);
-    return proof && secretMatches(header, proof) ? known : undefined;
+    if (!proof) return undefined;
+    const { first, second } = fingerprintOf(header);
+    return first === proof.first && second === proof.second ? known : undefined;
   }
 
   /** For a key that is not known, or not known to stand: somebody may have been reactivated since. */
@@ -107,7 +109,7 @@ export function openAuthentication(
       const known = cache.credential(key.id);
       if (known) {
         requireSecret(known, key.secret);
-        proofs.set(known, hashSecret(header));
+        if (header.length === usualLength) proofs.set(known, fingerprintOf(header));
       }
       return known && stands(known) ? used(known) : lookUp(key, deadline, origin);
     },
@@ -120,6 +122,7 @@ function requireSecret(credential: Credential | undefined, secret: string): void
 }
 
 const scheme = 'Bearer ';
+const usualLength = scheme.length + keyLength;
 
 function bearerToken(header: string): string | undefined {
   return /^Bearer +(\S+)$/i.exec(header)?.[1];

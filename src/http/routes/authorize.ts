@@ -4,7 +4,7 @@ import { everywhere } from '../../domain/scopes.ts';
 import { type AccessCheck, type Answer, aboutOthers } from '../../services/decisions/access-check.ts';
 import type { Past, PastAnswer } from '../../services/decisions/past.ts';
 import { aboutOthersWith } from '../access.ts';
-import { askingOf } from '../call.ts';
+import { askingOf, sendWhenDone } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
 import { authorizeAnswer, authorizeBody, batchAnswer, batchBody } from '../schemas/decisions.ts';
 
@@ -24,16 +24,18 @@ export const authorizeRoutes: FastifyPluginAsyncZodOpenApi<{ accessCheck: Access
       body: authorizeBody,
       response: { 200: authorizeAnswer, ...refusals(409, 413, 415) },
     },
-    handler: async (request, reply) => {
+    handler: (request, reply) => {
       const asking = askingOf(request, request.body);
       const { user = null, permission, scope = everywhere, at } = request.body;
       const question = { user, permission, scope };
-      if (at !== undefined) {
-        const { answers, ...then } = await past.authorizeAll(asking, at, [question]);
-        return sendText(reply, `{${answers.map(membersOf)},${momentOf(then)}}`);
-      }
-      const { answer, revision } = await accessCheck.authorize(asking, question);
-      sendText(reply, `{${membersOf(answer)},"revision":"${revision}"}`);
+      if (at === undefined)
+        sendWhenDone(reply, accessCheck.authorize(asking, question), ({ answer, revision }) =>
+          sendText(reply, `{${membersOf(answer)},"revision":"${revision}"}`),
+        );
+      else
+        sendWhenDone(reply, past.authorizeAll(asking, at, [question]), ({ answers, ...then }) =>
+          sendText(reply, `{${answers.map(membersOf)},${momentOf(then)}}`),
+        );
     },
   });
 

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { FastifyPluginAsyncZodOpenApi } from 'fastify-zod-openapi';
+import type { z } from 'zod';
+import type { UserId } from '../../domain/ids.ts';
 import {
   type AccessCheck,
   aboutOthers,
@@ -8,7 +10,7 @@ import {
 } from '../../services/decisions/access-check.ts';
 import type { Past, PastAnswer } from '../../services/decisions/past.ts';
 import { aboutOthersWith, anyCaller } from '../access.ts';
-import { askingOf } from '../call.ts';
+import { askingOf, sendWhenDone } from '../call.ts';
 import { refusals } from '../schemas/answers.ts';
 import {
   permissionsAnswer,
@@ -24,6 +26,21 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
   accessCheck: AccessCheck;
   past: Past;
 }> = async (app, { accessCheck, past }) => {
+  function sendPermissions(
+    request: FastifyRequest,
+    query: z.output<typeof permissionsQuery>,
+    reply: FastifyReply,
+    user: UserId | null,
+  ): void {
+    const asking = askingOf(request, query);
+    const { scope, at } = query;
+    if (at === undefined)
+      sendWhenDone(reply, accessCheck.permissionsOf(asking, user, scope), (page) =>
+        sendPage(request, reply, page),
+      );
+    else sendWhenDone(reply, past.permissionsOf(asking, at, user, scope), (page) => sendPast(reply, page));
+  }
+
   const unchanged = { 304: { description: 'Not modified since the answer with this ETag' } };
 
   app.route({
@@ -38,13 +55,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
       querystring: permissionsQuery,
       response: { 200: permissionsAnswer, ...unchanged, ...refusals(404, 409) },
     },
-    handler: async (request, reply) => {
-      const asking = askingOf(request, request.query);
-      const { user } = request.params;
-      const { scope, at } = request.query;
-      if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, user, scope));
-      sendPage(request, reply, await accessCheck.permissionsOf(asking, user, scope));
-    },
+    handler: (request, reply) => sendPermissions(request, request.query, reply, request.params.user),
   });
 
   app.route({
@@ -58,12 +69,7 @@ export const userPermissionRoutes: FastifyPluginAsyncZodOpenApi<{
       querystring: permissionsQuery,
       response: { 200: permissionsAnswer, ...unchanged, ...refusals(404, 409) },
     },
-    handler: async (request, reply) => {
-      const asking = askingOf(request, request.query);
-      const { scope, at } = request.query;
-      if (at !== undefined) return sendPast(reply, await past.permissionsOf(asking, at, null, scope));
-      sendPage(request, reply, await accessCheck.permissionsOf(asking, null, scope));
-    },
+    handler: (request, reply) => sendPermissions(request, request.query, reply, null),
   });
 
   app.route({
