@@ -156,7 +156,11 @@ const rules: Readonly<Record<string, readonly Rule[]>> = {
       "asked[holder.length] === '/'",
       "asked[holder.length] === '/' && !asked.slice(holder.length + 1).includes('/')",
     ],
-    ['the parent of a scope is one segment shorter', "lastIndexOf('/')", "indexOf('/')"],
+    [
+      'the parent of a scope is one segment shorter',
+      'let end = scope.length - 1',
+      "let end = scope.indexOf('/')",
+    ],
     ['the parent of one segment is everywhere', 'end === -1 ? everywhere', 'end === -1 ? undefined'],
     ['a parent is all that stands before the slash', 'scope.slice(0, end)', 'scope.slice(0, end - 1)'],
     [
