@@ -26,7 +26,7 @@ export function parseApiKey(text: string): ParsedApiKey | undefined {
   return { id: idIn(text), secret: text.slice(16, -checksumLength) };
 }
 
-/** Where the id stands in a key, of whatever else the text may be. */
+/** What stands where a key has its id, in a text that need not be a key. */
 export function idIn(text: string): string {
   return text.slice(3, 15);
 }

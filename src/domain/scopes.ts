@@ -14,7 +14,7 @@ export function covers(holder: Scope, asked: Scope): boolean {
 /** The scope right above, or undefined for the one that covers every other. */
 export function parentOf(scope: Scope): Scope | undefined {
   if (scope === everywhere) return undefined;
-  // Short as they are, `lastIndexOf` takes several times as long: it is a call out of what V8 has compiled.
+  // Scopes are short: `lastIndexOf` would take several times as long, being a call out of what V8 has compiled.
   let end = scope.length - 1;
   while (end >= 0 && scope.charCodeAt(end) !== slash) end -= 1;
   return end === -1 ? everywhere : (scope.slice(0, end) as Scope);

@@ -54,9 +54,9 @@ function membersOfPlain(text: string): number | undefined {
     else if (unit === colon) members += 1;
     else if (unit === openBrace || unit === openBracket) level += 1;
     else if (unit === closeBrace || unit === closeBracket) level -= 1;
-    if (level > deepestLevel) return undefined;
+    if (level > deepestLevel || members > mostNames) return undefined;
   }
-  return members > mostNames ? undefined : members;
+  return members;
 }
 
 /** How many members the objects in a value have, or not a number if one has a name that it cannot have. */

@@ -25,6 +25,9 @@ export interface Authentication {
   ): Principal | Promise<Principal>;
 }
 
+const scheme = 'Bearer ';
+const usualHeaderLength = scheme.length + keyLength;
+
 export function openAuthentication(
   cache: UserCache,
   freshness: Freshness,
@@ -48,7 +51,7 @@ export function openAuthentication(
   const proofs = new WeakMap<Credential, Fingerprint>();
 
   function provenBefore(header: string): Credential | undefined {
-    if (header.length !== usualLength) return undefined;
+    if (header.length !== usualHeaderLength) return undefined;
     const known = cache.credential(idIn(header.slice(scheme.length)));
     const proof = known && proofs.get(known);
     if (!proof) return undefined;
@@ -109,7 +112,7 @@ export function openAuthentication(
       const known = cache.credential(key.id);
       if (known) {
         requireSecret(known, key.secret);
-        if (header.length === usualLength) proofs.set(known, fingerprintOf(header));
+        if (header.length === usualHeaderLength) proofs.set(known, fingerprintOf(header));
       }
       return known && stands(known) ? used(known) : lookUp(key, deadline, origin);
     },
@@ -120,9 +123,6 @@ export function openAuthentication(
 function requireSecret(credential: Credential | undefined, secret: string): void {
   if (!secretMatches(secret, credential?.secretHash)) throw notValid();
 }
-
-const scheme = 'Bearer ';
-const usualLength = scheme.length + keyLength;
 
 function bearerToken(header: string): string | undefined {
   return /^Bearer +(\S+)$/i.exec(header)?.[1];

@@ -1,7 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { fc, test } from '@fast-check/vitest';
 import { describe, expect, it } from 'vitest';
-import { base62, formatApiKey, hashSecret, parseApiKey, secretMatches } from '../../src/domain/api-keys.ts';
+import {
+  base62,
+  formatApiKey,
+  hashSecret,
+  keyLength,
+  parseApiKey,
+  secretMatches,
+} from '../../src/domain/api-keys.ts';
 
 const alphabet = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 const printable = Array.from({ length: 95 }, (_, index) => String.fromCharCode(32 + index));
@@ -17,6 +24,7 @@ const monotonous = formatApiKey({ id: '0'.repeat(12), secret: '0'.repeat(43) });
 describe('the form of a key', () => {
   test.prop([keys])('is rc, id, secret and checksum, and reads back as id and secret', (key) => {
     const text = formatApiKey(key);
+    expect(text).toHaveLength(keyLength);
     expect(text.slice(0, 59)).toBe(`rc_${key.id}_${key.secret}`);
     expect(text.slice(59)).toMatch(/^[0-9A-Za-z]{6}$/);
     expect(parseApiKey(text)).toEqual(key);

@@ -72,19 +72,20 @@ const beginningLength = 24;
 test('a process that made and checked many keys holds on to none of their secrets (A-22)', {
   timeout: 900_000,
 }, async () => {
-  const keys: string[] = [];
+  const keys: string[] = [adminKey];
   for (let made = 0; made < count; made += 1) {
     const { key } = (await (await ask(adminKey, '/keys', { user: 'root', name: `key ${made}` })).json()) as {
       key: string;
     };
     keys.push(key);
-    expect((await ask(key, '/me/permissions')).status).toBe(200);
+    // By the third time it is known again by what was remembered of the second.
+    for (let time = 0; time < 3; time += 1) expect((await ask(key, '/me/permissions')).status).toBe(200);
     expect((await ask(`${key.slice(0, -1)}!`, '/me/permissions')).status).toBe(401);
   }
   // What came last is in the buffers of a connection until something else comes.
   for (let time = 0; time < 200; time += 1) await ask('rc_nobody', '/me/permissions');
   const beginnings = new Set(keys.map((key) => key.slice(16, 16 + beginningLength)));
-  expect(foundIn(keys.join(' '), beginnings).size).toBe(count);
+  expect(foundIn(keys.join(' '), beginnings).size).toBe(count + 1);
   const held = await snapshot();
   // The snapshot has texts that the process holds: the pattern of its routes.
   expect(held).toContain('/me/permissions');

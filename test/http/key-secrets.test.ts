@@ -108,7 +108,8 @@ test('a key is the same key however the scheme before it is written', async () =
 test('a key whose stored hash is another is refused, and so is one whose hash it is (A-22)', async () => {
   const [ann, ben, whole] = await Promise.all(['ann', 'ben', 'cleo'].map((user) => service.keyFor(user)));
   if (!ann || !ben || !whole) throw new Error('there are no keys');
-  expect(await Promise.all([ann, ben, whole].map(status))).toEqual([200, 200, 200]);
+  for (let time = 0; time < 3; time += 1)
+    expect(await Promise.all([ann, ben, whole].map(status))).toEqual([200, 200, 200]);
   const sql = postgres(service.database.url, { max: 1 });
   try {
     const idOf = (key: string) => key.slice(3, 15);

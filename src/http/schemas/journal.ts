@@ -71,7 +71,7 @@ export const journalPage = page(journalEntry).meta({
           time: '2027-01-31T12:00:00.000417Z',
           kind: 'grant_set',
           actor: { kind: 'user', user: 'root', key: '4hW9cYp0QzLm' },
-          requestId: '6f1c9f5e-2f53-4a55-9f5e-0f7c3b1d2a44',
+          requestId: '6f1c9f5e2f534a559f5e0f7c',
           user: 'maria',
           erased: false,
           before: null,

@@ -46,7 +46,7 @@ interface Gathering {
 }
 
 /** Estimated bytes in memory, measured with 100,000 users of one to three grants. */
-const weights = { user: 700, held: 260, credential: 900 };
+const weights = { user: 700, held: 260, credential: 1_000 };
 
 /** Several, so that one slow answer does not hold up all; few, so that those who wait gather into one query. */
 const mostFills = 4;

@@ -265,6 +265,7 @@ describe('hostile sizes finish', () => {
     ['1 MiB of digits', `${'1'.repeat(mebi)}x`, 'syntax'],
     ['1 MiB of backslashes, odd', `"${'\\'.repeat(mebi + 1)}"`, 'syntax'],
     ['1 MiB of white space', ' '.repeat(mebi), 'syntax'],
+    ['300,000 objects, the last with a twin', `[${'{},'.repeat(300_000)}{"a":1,"a":1}]`, 'duplicate_member'],
     ['1 MiB of escapes and a lone surrogate', `"${'\\u0041'.repeat(mebi / 6)}\\ud800"`, 'lone_surrogate'],
   ])('%s', (_what, body, code) => expect(faultOf(body).code).toBe(code));
 
