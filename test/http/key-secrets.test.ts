@@ -124,7 +124,8 @@ test('a key whose stored hash is another is refused, and so is one whose hash it
   for (const user of ['ann', 'ben', 'cleo'])
     await service.as().put(`/users/${user}/roles/loader`).expect(201);
   expect(await status(service.adminKey)).toBe(200);
-  expect(await Promise.all([ann, ben, whole].map(status))).toEqual([401, 401, 401]);
+  for (let time = 0; time < 3; time += 1)
+    expect(await Promise.all([ann, ben, whole].map(status))).toEqual([401, 401, 401]);
 });
 
 /** How often the database was asked who somebody is, or how things stand. */
