@@ -1,5 +1,5 @@
 import postgres from 'postgres';
-import { unavailable } from './deadline.ts';
+import { deadlineIn, unavailable, within } from './deadline.ts';
 import { connectionWasLost } from './errors.ts';
 
 export interface ConnectionOptions {
@@ -7,6 +7,18 @@ export interface ConnectionOptions {
   readonly connectTimeoutMs: number;
   /** How long one statement may run, and a transaction may sit idle, before the server ends it. */
   readonly statementTimeoutMs: number;
+}
+
+/** Long enough for several hosts that say nothing, ten seconds each. */
+const firstAnswerMs = 30_000;
+
+/**
+ * Resolves when the database has answered once. Rejects with `unavailable` if it does not in time: of several hosts of
+ * which none is there the driver tries one after the other for ever.
+ */
+export async function untilItAnswers(sql: postgres.Sql, timeoutMs = firstAnswerMs): Promise<void> {
+  const answered = sql`select 1`.then(() => {});
+  await within(deadlineIn(timeoutMs), answered, () => unavailable('the database did not answer in time'));
 }
 
 /** Closes the connection under whatever goes on. */

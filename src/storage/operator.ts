@@ -1,4 +1,5 @@
 import postgres from 'postgres';
+import { untilItAnswers } from './connection.ts';
 import { toRolecallError } from './errors.ts';
 
 /** Whether the transaction may write, and whether all of it sees the database as it was when it began. */
@@ -28,7 +29,7 @@ export async function asOperator<T>(
     connection: { application_name: 'rolecall operator', TimeZone: 'UTC' },
   });
   try {
-    await sql`select 1`.catch((error: unknown) => Promise.reject(toRolecallError(error)));
+    await untilItAnswers(sql).catch((error: unknown) => Promise.reject(toRolecallError(error)));
     return (await sql.begin(modes[mode], async (transaction) => {
       await transaction`set local search_path = pg_catalog`;
       return work(transaction);

@@ -52,7 +52,7 @@ async function startPrepared(): Promise<Pick<EmbeddedPostgres, 'url' | 'stop'> &
   const place = await quickestPlace();
   await removeLeftovers(place);
   const dataDirectory = await mkdtemp(join(place, `rolecall-test-${process.pid}-`));
-  const settings = { max_connections: '300', max_wal_size: '256MB' };
+  const settings = { max_connections: '600', max_wal_size: '256MB' };
   try {
     const server = await startEmbeddedPostgres({ dataDirectory, durable: false, settings });
     await prepareTemplate(server.url).catch((error) => server.stop().then(() => Promise.reject(error)));

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import postgres from 'postgres';
 import { RolecallError } from '../../domain/errors.ts';
-import { unlessLost, whileThere } from '../connection.ts';
+import { unlessLost, untilItAnswers, whileThere } from '../connection.ts';
 import { lockWasBusy } from '../errors.ts';
 import type { Step } from './steps.ts';
 import { explainSession } from './troubleshooting.ts';
@@ -58,6 +58,7 @@ export async function connected<T>(
     connection: { application_name: 'rolecall migrate', TimeZone: 'UTC' },
   });
   try {
+    await untilItAnswers(sql);
     const done = await work(sql);
     await sql.end({ timeout: 5 });
     return done;
