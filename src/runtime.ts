@@ -7,6 +7,7 @@ import { openClaims } from './services/claims.ts';
 import type { AccessCheck } from './services/decisions/access-check.ts';
 import { openDecisions } from './services/decisions/decisions.ts';
 import { type Explanations, openExplanations } from './services/decisions/explanations.ts';
+import type { Freshness } from './services/decisions/freshness.ts';
 import { type Holders, openHolders } from './services/decisions/holders.ts';
 import { openPast, type Past } from './services/decisions/past.ts';
 import { openPastDiff, type PastDiff } from './services/decisions/past-diff.ts';
@@ -48,6 +49,7 @@ export interface Runtime {
   readonly authentication: Authentication;
   readonly accessCheck: AccessCheck;
   readonly events: Events;
+  readonly freshness: Pick<Freshness, 'expectQuestions'>;
   readonly explanations: Explanations;
   readonly holders: Holders;
   readonly past: Past;
@@ -104,7 +106,7 @@ export async function openRuntime(
   const keyUses = openKeyUses(database);
   const claims = openClaims(transactions, config.claimAgeMs);
   let listener: Listener | undefined;
-  const { accessCheck, authentication, events, wake } = openDecisions({
+  const { accessCheck, authentication, events, freshness, wake } = openDecisions({
     database,
     keyUses,
     wrongKeys: openWrongKeys(config.wrongKeysPerSecond),
@@ -163,6 +165,7 @@ export async function openRuntime(
     limits,
     accessCheck,
     events,
+    freshness,
     explanations: openExplanations(transactions, accessCheck, past),
     holders: openHolders(transactions, cursors),
     past,

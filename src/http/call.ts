@@ -6,6 +6,7 @@ import { parseRevision, type Revision } from '../domain/revisions.ts';
 import { type Sight, seesNothing } from '../domain/sight.ts';
 import type { Call, Written } from '../services/call.ts';
 import type { Asking } from '../services/decisions/access-check.ts';
+import type { Mark } from '../services/decisions/shared-read.ts';
 import type { Stay } from '../services/limits.ts';
 
 /** The name under which Fastify keeps what a request carries through its hooks. */
@@ -22,6 +23,8 @@ export interface RequestState {
   readonly arrivedAt: number;
   /** By when the answer is due. */
   deadline: number;
+  /** Of when it had come as a whole. */
+  readonly mark: Mark | undefined;
   principal?: Principal;
   /** While it counts among those under way. */
   stay?: Stay;
@@ -69,6 +72,7 @@ export function askingOf(request: FastifyRequest, { atLeast, freshness }: AskedF
   return {
     caller: principalOf(request),
     deadline: stateOf(request).deadline,
+    since: stateOf(request).mark,
     atLeast: atLeast === undefined ? null : revisionOf(atLeast, '`atLeast`'),
     freshness,
   };

@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
 import { hangUpSoon, readNoFurther } from './hanging-up.ts';
 
@@ -11,7 +11,10 @@ const mostWaiting = 32;
  * sends more than can wait is read no further and gets the answer that is under way; nothing that waits is looked at, and
  * within a second the connection is closed. `noteFlood` is told of each such connection.
  */
-export function oneAtATime(handle: RequestListener, noteFlood: () => void): RequestListener {
+export function oneAtATime<Request extends typeof IncomingMessage>(
+  handle: RequestListener<Request>,
+  noteFlood: () => void,
+): RequestListener<Request> {
   const waiting = new WeakMap<Socket, number>();
   const waitingOn = (socket: Socket) => waiting.get(socket) ?? 0;
   const isFlooded = (socket: Socket) => waitingOn(socket) > mostWaiting;
@@ -30,10 +33,7 @@ export function oneAtATime(handle: RequestListener, noteFlood: () => void): Requ
       if (isFlooded(socket)) return hangUpSoon(socket);
       waiting.set(socket, waitingOn(socket) - 1);
       // The one before is told of its end in the next tick, and takes its place until then.
-      process.nextTick(() => {
-        // Nobody would get the answer: the client is gone, or sent what is no request and is hung up on.
-        if (socket.writable) handle(request, answer);
-      });
+      process.nextTick(handle, request, answer);
     });
   };
 }

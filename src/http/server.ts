@@ -7,6 +7,7 @@ import type { ApiKeys } from '../services/api-keys.ts';
 import type { Authentication } from '../services/authentication.ts';
 import type { AccessCheck } from '../services/decisions/access-check.ts';
 import type { Explanations } from '../services/decisions/explanations.ts';
+import type { Freshness } from '../services/decisions/freshness.ts';
 import type { Holders } from '../services/decisions/holders.ts';
 import type { Past } from '../services/decisions/past.ts';
 import type { PastHolders } from '../services/decisions/past-holders.ts';
@@ -27,6 +28,7 @@ import type { RoleEdgeService } from '../services/role-edges.ts';
 import type { Roles } from '../services/roles.ts';
 import type { Settings } from '../services/settings.ts';
 import type { Users } from '../services/users.ts';
+import { Arrival, gatherArrivals } from './arrivals.ts';
 import { answerBrokenRequest } from './broken-requests.ts';
 import { endWithoutStacks } from './hanging-up.ts';
 import { inputValidator } from './input-validator.ts';
@@ -69,6 +71,7 @@ export interface Services {
   readonly authentication: Authentication;
   readonly accessCheck: AccessCheck;
   readonly events: Events;
+  readonly freshness: Pick<Freshness, 'expectQuestions'>;
   readonly explanations: Explanations;
   readonly holders: Holders;
   readonly past: Past;
@@ -107,6 +110,7 @@ export interface ServerOptions {
 
 /** Fastify sets nothing of a server that it did not make. */
 const transport = {
+  IncomingMessage: Arrival,
   requestTimeout: 30_000,
   keepAliveTimeout: 72_000,
   // A header that may come once and came twice is joined, and so refused, instead of its first being taken; the hook
@@ -131,10 +135,10 @@ export async function buildServer(services: Services, options: ServerOptions): P
     bodyLimit: largestBody,
     exposeHeadRoutes: false,
     serverFactory: (handle) =>
-      createServer(transport, oneAtATime(handle, services.limits.noteFlood)).on(
-        'connection',
-        endWithoutStacks,
-      ),
+      createServer(
+        transport,
+        oneAtATime(gatherArrivals(handle, services.freshness), services.limits.noteFlood),
+      ).on('connection', endWithoutStacks),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: longestParameter, querystringParser: parseQueryString },

@@ -132,8 +132,8 @@ describe('a build is found out', { timeout: 300_000 }, () => {
   test('in which each question reads the newest revision for itself', async () => {
     const alone = {
       file: freshness,
-      replace: 'latest: shareReads((waiting) => {',
-      by: 'latest: ((read) => () => read(1))((waiting) => {',
+      replace: 'return reads.ask(since);',
+      by: 'noteSharers(1);\n      return confirm();',
     };
     const { reads, mostReads } = await broken(alone, latest, 50);
     expect(reads).toBeGreaterThan(mostReads);

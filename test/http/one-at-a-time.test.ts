@@ -3,6 +3,7 @@ import { createServer, type RequestListener, type ServerResponse } from 'node:ht
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { Arrival, gatherArrivals } from '../../src/http/arrivals.ts';
 import { answerBrokenRequest } from '../../src/http/broken-requests.ts';
 import { oneAtATime } from '../../src/http/one-at-a-time.ts';
 import { type Breakage, withBrokenBuild } from '../support/broken-build.ts';
@@ -22,20 +23,28 @@ interface Conversation {
   floods(): number;
 }
 
+interface Build {
+  readonly oneAtATime: typeof oneAtATime;
+  readonly gatherArrivals: typeof gatherArrivals;
+}
+
+const sound: Build = { oneAtATime, gatherArrivals };
+const nothingIsKnown = { expectQuestions: () => 0 };
+
 const ends: (() => unknown)[] = [];
 afterEach(() => {
   for (const end of ends.splice(0)) end();
 });
 
-async function converse(text: string, wrap = oneAtATime): Promise<Conversation> {
+async function converse(text: string, build = sound): Promise<Conversation> {
   const handed: Conversation['handed'] = [];
   let made = 0;
   let floods = 0;
-  const listener = wrap(
-    (request, answer) => {
+  const listener = build.oneAtATime<typeof Arrival>(
+    build.gatherArrivals((request, answer) => {
       request.resume();
       handed.push({ path: request.url ?? '', answer });
-    },
+    }, nothingIsKnown),
     () => {
       floods += 1;
     },
@@ -67,8 +76,12 @@ async function converse(text: string, wrap = oneAtATime): Promise<Conversation> 
   };
 }
 
-async function connected(listener: RequestListener): Promise<Pick<Conversation, 'socket' | 'served'>> {
-  const server = createServer(listener).listen(0, '127.0.0.1').on('clientError', answerBrokenRequest);
+async function connected(
+  listener: RequestListener<typeof Arrival>,
+): Promise<Pick<Conversation, 'socket' | 'served'>> {
+  const server = createServer({ IncomingMessage: Arrival }, listener)
+    .listen(0, '127.0.0.1')
+    .on('clientError', answerBrokenRequest);
   await once(server, 'listening');
   const socket = connect({ host: '127.0.0.1', port: (server.address() as AddressInfo).port });
   ends.push(
@@ -94,8 +107,8 @@ async function answerAll({ handed }: Conversation, from: number, to: number): Pr
 }
 
 /** Fails unless 33 in one piece are handed over in turn, and 33 more after them. */
-async function answersInTurn(wrap = oneAtATime): Promise<void> {
-  const conversation = await converse(requests(33), wrap);
+async function answersInTurn(build = sound): Promise<void> {
+  const conversation = await converse(requests(33), build);
   await answerAll(conversation, 0, 33);
   await expect.poll(() => conversation.answers()).toEqual(paths(33));
   conversation.socket.write(requests(33, 33));
@@ -104,8 +117,8 @@ async function answersInTurn(wrap = oneAtATime): Promise<void> {
 }
 
 /** Fails unless of more than can wait the one under way is answered, and nothing more is read. */
-async function stopsReading(wrap = oneAtATime): Promise<void> {
-  const { handed, socket, served, answers, isClosed, floods, ...seen } = await converse(requests(40), wrap);
+async function stopsReading(build = sound): Promise<void> {
+  const { handed, socket, served, answers, isClosed, floods, ...seen } = await converse(requests(40), build);
   await expect.poll(() => handed.length).toBe(1);
   await expect.poll(() => served.isPaused()).toBe(true);
   const flood = requests(100_000);
@@ -125,8 +138,8 @@ async function stopsReading(wrap = oneAtATime): Promise<void> {
 }
 
 /** Fails unless what waits before bytes that are no request is left, as nobody would read its answer. */
-async function leavesWhatIsUnanswerable(wrap = oneAtATime): Promise<void> {
-  const { handed, answers, isClosed } = await converse(`${requests(2)}no request\r\n\r\n`, wrap);
+async function leavesWhatIsUnanswerable(build = sound): Promise<void> {
+  const { handed, answers, isClosed } = await converse(`${requests(2)}no request\r\n\r\n`, build);
   await expect.poll(() => handed.length).toBe(1);
   handed[0]?.answer.end('/0');
   await expect.poll(isClosed, { timeout: 5_000 }).toBe(true);
@@ -181,8 +194,9 @@ test('nothing that waited is handed over when its client has hung up, or its ser
 
 const file = 'http/one-at-a-time.ts';
 const hanging = 'http/hanging-up.ts';
+const arrivals = 'http/arrivals.ts';
 
-const breakages: Readonly<Record<string, readonly [Breakage, (wrap: typeof oneAtATime) => Promise<void>]>> = {
+const breakages: Readonly<Record<string, readonly [Breakage, (build: Build) => Promise<void>]>> = {
   'all are handed over at once': [
     { file, replace: 'if (answer.socket === socket)', by: 'if (answer)' },
     answersInTurn,
@@ -220,14 +234,15 @@ const breakages: Readonly<Record<string, readonly [Breakage, (wrap: typeof oneAt
     stopsReading,
   ],
   'what nobody would read the answer of is handed over': [
-    { file, replace: 'if (socket.writable)', by: 'if (socket)' },
+    { file: arrivals, replace: 'if (request.socket.writable)', by: 'if (request.socket)' },
     leavesWhatIsUnanswerable,
   ],
 };
 
 test.each(Object.entries(breakages))('a build is found out in which %s', async (_what, [breakage, tried]) => {
   await withBrokenBuild([breakage], async (load) => {
-    const { oneAtATime: broken } = await load<{ oneAtATime: typeof oneAtATime }>(file);
-    await expect(tried(broken)).rejects.toThrow();
+    const { oneAtATime } = await load<Pick<Build, 'oneAtATime'>>(file);
+    const { gatherArrivals } = await load<Pick<Build, 'gatherArrivals'>>(arrivals);
+    await expect(tried({ oneAtATime, gatherArrivals })).rejects.toThrow();
   });
 });

@@ -1,3 +1,7 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { text } from 'node:stream/consumers';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -6,7 +10,7 @@ import type { Breakage } from '../support/broken-build.ts';
 import { brokenFreshness } from '../support/broken-freshness.ts';
 import { withHeldReplica } from '../support/held-replica.ts';
 import { long, summarize, untilFound } from '../support/long-run.ts';
-import { ask, done, grant, outcome, revoke } from '../support/vault.ts';
+import { ask, done, grant, outcome, permission, revoke } from '../support/vault.ts';
 
 /** Ann is read while she has the role, loses it, the loss is known, and only then what was read arrives. */
 async function lateFill(breakage: Breakage | readonly Breakage[]): Promise<string[]> {
@@ -41,6 +45,36 @@ async function lateQuestion(breakage: Breakage | readonly Breakage[]): Promise<s
   });
 }
 
+/** A question about Ann begins to come and has the head read, Ann loses the role, and only then the rest of it comes. */
+async function lateBody(breakage: Breakage | readonly Breakage[]): Promise<string> {
+  return withHeldReplica(breakage, async (writer, asked) => {
+    await grant(writer, 'ann');
+    await ask(asked, { user: 'ann' });
+    const body = JSON.stringify({ user: 'ann', permission });
+    const { port } = asked.app.server.address() as AddressInfo;
+    const sent = request({
+      host: '127.0.0.1',
+      port,
+      method: 'POST',
+      path: '/authorize',
+      headers: {
+        authorization: `Bearer ${asked.key}`,
+        'content-type': 'application/json',
+        'content-length': body.length,
+      },
+    });
+    const held = holdNext('after the head was read');
+    sent.write(body.slice(0, 5));
+    await held.reached;
+    await revoke(writer, 'ann');
+    sent.end(body.slice(5));
+    await pause(20);
+    held.release();
+    const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+    return await text(answer);
+  });
+}
+
 describe('what was read before a change', () => {
   test('and arrives after it is not kept (C-10)', async () => {
     expect(await lateFill([])).toEqual(['denied', 'denied']);
@@ -59,6 +93,15 @@ describe('what was read before a change', () => {
   test('of the head answers who asked later in a build that shares it with them', async () => {
     const breakage = brokenFreshness['a read of the head serves those who came after it began'];
     expect(await lateQuestion(breakage)).toBe('allowed');
+  });
+
+  test('of the head does not answer what had only begun to come', async () => {
+    expect(await lateBody([])).toContain('"allowed":false');
+  });
+
+  test('of the head answers what had only begun to come in a build that takes it for whole', async () => {
+    const breakage = { file: 'http/arrivals.ts', replace: 'if (request.complete) ', by: '' };
+    expect(await lateBody(breakage)).toContain('"allowed":true');
   });
 
   test('is thrown away in any order of fills, changes and questions (C-10)', {

@@ -237,11 +237,11 @@ const without = (state: string): Breakage => ({
   replace: unavailableStates,
   by: unavailableStates.replace(state, ''),
 });
-const unconfirmed = 'await freshness.latest();\n      if (asking.atLeast';
+const unconfirmed = 'await freshness.latest(asking.since);\n      if (asking.atLeast';
 const whenUnconfirmed = (then: string): Breakage => ({
   file: 'services/decisions/views.ts',
   replace: unconfirmed,
-  by: unconfirmed.replace('latest()', `latest().catch(() => { ${then} })`),
+  by: unconfirmed.replace('latest(asking.since)', `latest(asking.since).catch(() => { ${then} })`),
 });
 const deadlinesEndNothing: Breakage = {
   file: 'storage/deadline.ts',

@@ -10,13 +10,9 @@ export const brokenFreshness = {
   'only notifications bring what is new': [
     {
       file: freshness,
-      replace: '    latest: shareReads((waiting) => {',
-      by: `    latest: (() => {
-      const read = shareReads(() => confirm());
-      globalThis.setTimeout(() => Object.assign(mirror, { wake: read }));
-      return () => (mirror.snapshot && confirmedAt > 0 ? Promise.resolve() : read());
-    })(),
-    unused: shareReads((waiting) => {`,
+      replace: '      return reads.ask(since);',
+      by: `      Object.assign(mirror, { wake: () => reads.ask() });
+      return mirror.snapshot && confirmedAt > 0 ? Promise.resolve() : reads.ask(since);`,
     },
     {
       file: 'services/decisions/decisions.ts',
@@ -31,8 +27,13 @@ export const brokenFreshness = {
   },
   'a read of the head serves those who came after it began': {
     file: 'services/decisions/shared-read.ts',
-    replace: '      next = undefined;\n',
-    by: '      reading.finally(() => { next = undefined; }).catch(() => {});\n',
+    replace: '    this.#next = undefined;\n',
+    by: '    queueMicrotask(() => void this.#newest?.finally(() => { this.#next = undefined; }).catch(() => {}));\n',
+  },
+  'who came when a read of the head was under way had come before': {
+    file: freshness,
+    replace: 'return reads.ask(since);',
+    by: 'return reads.ask(since === undefined ? since : since - 1);',
   },
   'a fill that began before an invalidation is kept': {
     file: mirror,

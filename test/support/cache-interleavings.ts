@@ -8,7 +8,6 @@ import type { UserAccess } from '../../src/domain/decision/user-access.ts';
 import type { UserId } from '../../src/domain/ids.ts';
 import { settingValues } from '../../src/domain/settings.ts';
 import type { Mirror } from '../../src/services/decisions/mirror.ts';
-import { turnsToJoin } from '../../src/services/decisions/shared-read.ts';
 import type { UserCache } from '../../src/services/decisions/user-cache.ts';
 import type { Changes, Known } from '../../src/storage/read-models/changes.ts';
 import type { UserRows } from '../../src/storage/read-models/user-rows.ts';
@@ -41,6 +40,8 @@ interface Query {
   answer(): void;
 }
 
+/** As many turns of the event loop as anything that the cache does by itself takes at most, and some more. */
+const turnsToSettle = 3;
 const epoch = '000000000000';
 const user = 'ann' as UserId;
 const userPk = 7;
@@ -135,7 +136,7 @@ async function replay(build: CacheBuild, order: readonly Happening[]) {
     if (happening === 'fill') wait('fill', cache.fill([user], []));
     if (happening === 'invalidation') wait(`reach ${head}`, mirror.reach({ epoch, value: head }));
     if (kind === 'write' || kind === 'fill' || kind === 'invalidation') counts[kind] += 1;
-    for (let turn = 0; turn < turnsToJoin + 2; turn += 1) await endOfTurn();
+    for (let turn = 0; turn < turnsToSettle; turn += 1) await endOfTurn();
   }
 
   await take('invalidation');

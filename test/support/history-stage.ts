@@ -2,7 +2,8 @@
 import type { InjectOptions } from 'fastify';
 import type postgres from 'postgres';
 import type { HistoryUser, HistoryWorld } from './history-world.ts';
-import { type Answer, type Build, soundBuild, startReplicas } from './replicas.ts';
+import type { Answer } from './over-http.ts';
+import { type Build, soundBuild, startReplicas } from './replicas.ts';
 
 export interface Stage {
   /** The answer to a request, by `root` if no other key is named. Of several replicas, each answers in its turn. */

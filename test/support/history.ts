@@ -10,8 +10,8 @@ import { type Foretold, foretell } from './history-rules.ts';
 import { openStage, readWorld, type Stage, type StageOptions } from './history-stage.ts';
 import { requestOf, type WriteRequest } from './history-wire.ts';
 import type { HistoryKey, HistoryWorld } from './history-world.ts';
+import type { Answer } from './over-http.ts';
 import { referenceDecision } from './reference-model.ts';
-import type { Answer } from './replicas.ts';
 
 /** A history under way. */
 export interface Play {

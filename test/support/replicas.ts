@@ -9,6 +9,7 @@ import { openRuntime, type Runtime } from '../../src/runtime.ts';
 import { operatorCall } from '../../src/services/call.ts';
 import type { Load } from './broken-build.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { type Answer, openClient } from './over-http.ts';
 import { openTestRuntime, testJournalKey, testPool } from './runtime.ts';
 import { createWatchedDatabase } from './shadow-log.ts';
 
@@ -25,13 +26,6 @@ export async function buildOf(load: Load): Promise<Build> {
   const { openRuntime } = await load<Pick<Build, 'openRuntime'>>('runtime.ts');
   const { buildServer } = await load<Pick<Build, 'buildServer'>>('http/server.ts');
   return { openRuntime, buildServer };
-}
-
-export interface Answer {
-  readonly status: number;
-  readonly headers: Readonly<Record<string, unknown>>;
-  /** Null if there is none. */
-  readonly body: unknown;
 }
 
 export interface Replica {
@@ -74,17 +68,15 @@ export async function startReplica(
   const runtime = await build.openRuntime(config, logger);
   if (listens) runtime.listen();
   const app = await build.buildServer(runtime, { version: '0.0.0-test', requestTimeoutMs, logger });
-  await app.ready();
+  const client = await openClient(app);
   return {
     app,
     key: adminKey,
     runtime,
-    async request(asked, key = adminKey) {
-      const headers = { authorization: `Bearer ${key}`, ...asked.headers };
-      const { statusCode, headers: sent, payload } = await app.inject({ ...asked, headers });
-      return { status: statusCode, headers: sent, body: payload === '' ? null : JSON.parse(payload) };
-    },
+    request: (asked, key = adminKey) =>
+      client.send({ ...asked, headers: { authorization: `Bearer ${key}`, ...asked.headers } }),
     async close() {
+      client.close();
       await app.close();
       await runtime.close();
     },

@@ -1,5 +1,6 @@
 /** The smallest thing that can be given and taken: one role, `keeper`, with one permission, `vault.open`. */
-import type { Answer, Replica } from './replicas.ts';
+import type { Answer } from './over-http.ts';
+import type { Replica } from './replicas.ts';
 
 export const permission = 'vault.open';
 export const role = 'keeper';

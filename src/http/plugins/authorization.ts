@@ -1,10 +1,8 @@
 import type { FastifyInstance, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
 import { RolecallError } from '../../domain/errors.ts';
 import { parseUserId, type Scope } from '../../domain/ids.ts';
-import type { Principal } from '../../domain/principals.ts';
 import { everywhere } from '../../domain/scopes.ts';
 import type { Authentication } from '../../services/authentication.ts';
-import type { Call } from '../../services/call.ts';
 import { type AccessCheck, aboutOthers } from '../../services/decisions/access-check.ts';
 import { type Access, accessOf } from '../access.ts';
 import { askingOf, isDryRun, stateOf } from '../call.ts';
@@ -60,7 +58,7 @@ export function addAuthorization(
         state.stay?.admit(caller);
         // Where they may not act for somebody, it was they who tried.
         state.principal = caller;
-        return actFor === undefined ? caller : actingFor(caller, actFor, state.deadline);
+        return actFor === undefined ? caller : actingFor(request, actFor);
       })
       .then((principal) => {
         state.principal = principal;
@@ -68,9 +66,9 @@ export function addAuthorization(
       }, done);
   };
 
-  async function actingFor(caller: Principal, named: string | string[], deadline: Call['deadline']) {
+  async function actingFor(request: FastifyRequest, named: string | string[]) {
     const parsed = parseUserId(decodedId(String(named)));
-    if (parsed.ok) return accessCheck.actFor({ caller, deadline, atLeast: null }, parsed.value);
+    if (parsed.ok) return accessCheck.actFor(askingOf(request, {}), parsed.value);
     const detail = `Rolecall-Act-For: ${parsed.why}`;
     throw new RolecallError('invalid_input', detail, {
       errors: [{ pointer: '/header/rolecall-act-for', code: 'invalid_value', detail }],

@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { Arrival } from '../arrivals.ts';
 import { stateName, stateOf } from '../call.ts';
 import { atRoute } from '../route-hooks.ts';
 
@@ -13,8 +14,9 @@ export function addRequestState(
 ): void {
   app.decorateRequest(stateName);
   app.addHook('onRequest', (request, reply, done) => {
-    const arrivedAt = performance.now();
-    request[stateName] = { arrivedAt, deadline: arrivedAt + requestTimeoutMs };
+    // What did not come over a connection comes now.
+    const { arrivedAt = performance.now(), mark } = request.raw as Partial<Arrival>;
+    request[stateName] = { arrivedAt, deadline: arrivedAt + requestTimeoutMs, mark };
     reply.header('x-request-id', request.id);
     reply.header('x-content-type-options', 'nosniff');
     done();

@@ -17,7 +17,7 @@ import { openTokenAuthentication } from '../tokens/token-authentication.ts';
 import type { WrongKeys } from '../wrong-keys.ts';
 import { type AccessCheck, openAccessCheck } from './access-check.ts';
 import { DecisionCounts } from './decision-counts.ts';
-import { openFreshness } from './freshness.ts';
+import { type Freshness, openFreshness } from './freshness.ts';
 import { Mirror } from './mirror.ts';
 import { PermissionLists } from './permission-lists.ts';
 import { openRowSource } from './row-source.ts';
@@ -28,6 +28,7 @@ export interface Decisions {
   readonly accessCheck: AccessCheck;
   readonly authentication: Authentication;
   readonly events: Events;
+  readonly freshness: Pick<Freshness, 'expectQuestions'>;
   /** Brings the copy up to date before somebody waits for it; a failure is for the next who asks to find. */
   wake(): void;
 }
@@ -79,7 +80,7 @@ export function openDecisions(options: DecisionOptions): Decisions {
   );
   const freshness = openFreshness({
     mirror,
-    noteWaiting: metrics.histogram(
+    noteSharers: metrics.histogram(
       'rolecall_questions_per_head_read',
       'How many questions shared one read of the newest revision',
       [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
@@ -147,6 +148,7 @@ export function openDecisions(options: DecisionOptions): Decisions {
   return {
     accessCheck,
     events,
+    freshness,
     authentication: openAuthentication(cache, freshness, tokens, options.keyUses, options.wrongKeys),
     wake: () => void freshness.latest().catch(() => {}),
   };

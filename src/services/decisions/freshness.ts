@@ -4,15 +4,20 @@ import type { Revision } from '../../domain/revisions.ts';
 import { deadlineIn, unavailable, within } from '../../storage/deadline.ts';
 import type { Head } from '../../storage/read-models/head.ts';
 import type { Mirror } from './mirror.ts';
-import { shareReads } from './shared-read.ts';
+import { type Mark, SharedRead } from './shared-read.ts';
 
 /** How current answers are, and what time it is for them. */
 export interface Freshness {
   /**
-   * Resolves when the mirror has everything that was committed before the call: the head was read on the primary after
-   * it, by a read shared with all who wait, and the mirror has reached it.
+   * For questions that have come and of which nothing is known yet: the mark they may bring to `latest`. If those before
+   * them did, the head begins to be read, so that it is under way while they are looked at.
    */
-  latest(): Promise<void>;
+  expectQuestions(): Mark;
+  /**
+   * Resolves when the mirror has everything that was committed before the call, or with a mark before that was given out:
+   * the head was read on the primary after it, by a read shared with all who wait, and the mirror has reached it.
+   */
+  latest(since?: Mark): Promise<void>;
   /** Whether the mirror was last found to have everything less than a lease ago, by the monotonic clock. */
   isWithinLease(): boolean;
   /**
@@ -31,8 +36,8 @@ export interface FreshnessSources {
   readonly leaseMs: number;
   /** How long one read may take. */
   readonly timeoutMs: number;
-  /** Told how many waited for each read of the head. */
-  noteWaiting(waiting: number): void;
+  /** Told how many shared each read of the head. */
+  noteSharers(sharers: number): void;
   readHead(): Promise<Head>;
   /** Called when the head was read in another place than before: begins a new epoch if history is not what it was. */
   acknowledgePlace(known: Revision | undefined): Promise<void>;
@@ -45,7 +50,7 @@ export function openFreshness({
   mirror,
   leaseMs,
   timeoutMs,
-  noteWaiting,
+  noteSharers,
   readHead,
   acknowledgePlace,
 }: FreshnessSources): Freshness {
@@ -87,14 +92,28 @@ export function openFreshness({
 
   const leaseLasts = () => mirror.snapshot?.settings.lease_ms ?? leaseMs;
   let isRenewing = false;
+  /** Whether any of those who came last asked for the newest revision. */
+  let isAsked = false;
+  const reads = new SharedRead(
+    () =>
+      within(deadlineIn(timeoutMs), confirm(), () =>
+        unavailable('the newest revision was not known in time'),
+      ),
+    noteSharers,
+  );
 
   const freshness: Freshness = {
-    latest: shareReads((waiting) => {
-      noteWaiting(waiting);
-      return within(deadlineIn(timeoutMs), confirm(), () =>
-        unavailable('the newest revision was not known in time'),
-      );
-    }),
+    expectQuestions() {
+      const { mark } = reads;
+      // A failure is for those who ask to find.
+      if (isAsked) reads.begin().catch(() => {});
+      isAsked = false;
+      return mark;
+    },
+    latest(since) {
+      if (since !== undefined) isAsked = true;
+      return reads.ask(since);
+    },
     isWithinLease: () => performance.now() - confirmedAt < leaseLasts(),
     renewLease() {
       if (isRenewing || 2 * (performance.now() - confirmedAt) < leaseLasts()) return;

@@ -4,7 +4,7 @@ import { type Epoch, formatRevision, type Revision } from '../../domain/revision
 import type { SettingValues } from '../../domain/settings.ts';
 import { unavailable } from '../../storage/deadline.ts';
 import type { Change, Changes, Known } from '../../storage/read-models/changes.ts';
-import { shareReads } from './shared-read.ts';
+import { SharedRead } from './shared-read.ts';
 
 /** What roles mean and what is set, at one revision. Replaced in one assignment, never edited. */
 export interface Snapshot {
@@ -38,7 +38,7 @@ const mostRemembered = 5_000;
 export class Mirror {
   #follower: Follower | undefined;
   #hearer: MoveHearer | undefined;
-  readonly #advance: () => Promise<void>;
+  readonly #advance: SharedRead<void>;
   /** The newest revision that anybody waits for. */
   #wanted: Revision | null = null;
   #snapshot: Snapshot | undefined;
@@ -48,7 +48,7 @@ export class Mirror {
 
   /** `load` reads what is newer than what is known, at `wanted` or beyond. */
   constructor(load: (known: Known | undefined, wanted: Revision | null) => Promise<Changes>) {
-    this.#advance = shareReads(async () => this.#take(await load(this.#snapshot, this.#wanted)));
+    this.#advance = new SharedRead(async () => this.#take(await load(this.#snapshot, this.#wanted)));
   }
 
   follow(follower: Follower): void {
@@ -77,7 +77,7 @@ export class Mirror {
     if (this.#hasCome(revision)) return;
     const { epoch, value } = this.#wanted ?? {};
     if (epoch !== revision.epoch || (value ?? 0) < revision.value) this.#wanted = revision;
-    await this.#advance();
+    await this.#advance.ask();
     if (!this.#hasCome(revision)) throw unavailable('the server that is read lacks the newest changes');
   }
 

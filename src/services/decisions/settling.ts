@@ -3,7 +3,7 @@ import type { AskedMoment } from '../../domain/moments.ts';
 import { type Deadline, unavailable, within } from '../../storage/deadline.ts';
 import { notPast, type SettledMoment } from '../../storage/read-models/history-moments.ts';
 import type { WritesUnderWay } from '../../storage/read-models/writes-under-way.ts';
-import { shareReads } from './shared-read.ts';
+import { SharedRead } from './shared-read.ts';
 
 /**
  * Resolves to the moment, or with null to the present, once no write can get a time up to it any more: a revision has the time at
@@ -17,8 +17,8 @@ const lookEveryMs = 10;
 
 /** All who wait share what is read, and hold no connection meanwhile: a long write must not use up the pool. */
 export function openSettling(read: () => Promise<WritesUnderWay>): Settle {
-  const share = shareReads(read);
-  const look = (deadline: Deadline) => within(deadline, share(), tooLate);
+  const reads = new SharedRead(read);
+  const look = (deadline: Deadline) => within(deadline, reads.ask(), tooLate);
 
   async function ended(deadline: Deadline, writes: readonly string[]): Promise<void> {
     for (let open = writes; open.length > 0; ) {

@@ -1,38 +1,55 @@
-/**
- * For how many turns of the event loop those who ask may join before a read begins: whoever was just answered asks again
- * meanwhile and need not have the next one. A turn in which nothing comes costs nearly nothing, a read as much as several
- * answers.
- */
-export const turnsToJoin = 3;
+/** How many reads had begun at some moment: whoever came then may have the outcome of any that began later. */
+export type Mark = number;
 
 /**
- * One read for many who ask. Whoever asks gets the outcome of a read that begins after they asked: all who ask while one
- * is under way, and in the turns of the event loop after it, share the next.
+ * One read for many who ask, one at a time. Whoever asks gets the outcome of a read that began after they came: all who
+ * come while one is under way share the next.
  */
-export function shareReads<T>(read: (waiting: number) => Promise<T>): () => Promise<T> {
-  let underWay: Promise<unknown> = Promise.resolve();
-  let next: Promise<T> | undefined;
-  let waiting = 0;
-  return () => {
-    waiting += 1;
-    next ??= underWay.then(joinersAreIn, joinersAreIn).then(() => {
-      const reading = read(waiting);
-      underWay = reading;
-      next = undefined;
-      waiting = 0;
-      return reading;
-    });
-    return next;
-  };
-}
+export class SharedRead<T> {
+  readonly #read: () => Promise<T>;
+  readonly #noteSharers: (sharers: number) => void;
+  #begun: Mark = 0;
+  #newest: Promise<T> | undefined;
+  #next: Promise<T> | undefined;
+  #sharers = 0;
+  #waiting = 0;
 
-async function joinersAreIn(): Promise<void> {
-  for (let turn = 0; turn < turnsToJoin; turn += 1) await endOfTurn();
-}
+  /** `noteSharers` is told at the end of each read how many had asked for its outcome by then. */
+  constructor(read: () => Promise<T>, noteSharers: (sharers: number) => void = () => {}) {
+    this.#read = read;
+    this.#noteSharers = noteSharers;
+  }
 
-/** Resolves when everything that arrived with the present turn of the event loop was looked at. */
-export function endOfTurn(): Promise<void> {
-  return new Promise((resolve) => {
-    setImmediate(resolve);
-  });
+  get mark(): Mark {
+    return this.#begun;
+  }
+
+  /** `since` is the mark at which whoever asks had come; left out, they come now. */
+  ask(since: Mark = this.#begun): Promise<T> {
+    if (this.#newest && since < this.#begun) {
+      this.#sharers += 1;
+      return this.#newest;
+    }
+    this.#waiting += 1;
+    return this.begin();
+  }
+
+  /** Has a read begin as soon as none is under way, whether anybody asks or not. */
+  begin(): Promise<T> {
+    const begin = () => this.#begin();
+    this.#next ??= (this.#newest ?? Promise.resolve()).then(begin, begin);
+    return this.#next;
+  }
+
+  #begin(): Promise<T> {
+    this.#begun += 1;
+    this.#next = undefined;
+    this.#sharers = this.#waiting;
+    this.#waiting = 0;
+    const reading = this.#read();
+    this.#newest = reading;
+    const note = () => this.#noteSharers(this.#sharers);
+    reading.then(note, note);
+    return reading;
+  }
 }

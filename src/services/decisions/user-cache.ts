@@ -9,10 +9,10 @@ import type { Sample } from '../../observability/metrics.ts';
 import { deadlineIn } from '../../storage/deadline.ts';
 import { Gate } from '../../storage/gate.ts';
 import type { CredentialRow, IdentityRow, UserRows } from '../../storage/read-models/user-rows.ts';
+import { endOfTurn } from '../turns.ts';
 import { CachedUser } from './cached-user.ts';
 import type { Follower, Mirror } from './mirror.ts';
 import { OwnedCache } from './owned-cache.ts';
-import { endOfTurn } from './shared-read.ts';
 
 /** A key, or an identity linked to a user, that exists as of the cache's revision. */
 export interface Credential {

@@ -7,7 +7,7 @@ import { notValid } from '../refusals.ts';
 import type { CachedUser } from './cached-user.ts';
 import type { Freshness } from './freshness.ts';
 import type { Mirror, Snapshot } from './mirror.ts';
-import { shareReads } from './shared-read.ts';
+import type { Mark } from './shared-read.ts';
 import type { Filled, UserCache } from './user-cache.ts';
 
 /** `latest` knows everything committed before the question came; `lease` may be older by as much as the lease. */
@@ -18,6 +18,8 @@ export interface Asking {
   readonly caller: Principal;
   readonly deadline: Deadline;
   readonly atLeast: Revision | null;
+  /** Of when the question had come; left out, it comes with the call. */
+  readonly since?: Mark | undefined;
   /** As this process was configured, if left out. */
   readonly freshness?: FreshnessMode | undefined;
 }
@@ -47,10 +49,6 @@ export interface ViewSources {
 }
 
 export function openViews({ mirror, cache, freshness, usualMode }: ViewSources): Views {
-  // Those who come in one turn are answered in one go: each answer alone would wake the core of whoever reads it, which
-  // costs more than the answer. What is asked for as `latest` waits for its read in the same way.
-  const together = shareReads(async () => {});
-
   function isCurrentEnough({ freshness: mode = usualMode, atLeast }: Asking): boolean {
     if (mode !== 'lease' || !freshness.isWithinLease()) return false;
     const { snapshot } = mirror;
@@ -98,10 +96,9 @@ export function openViews({ mirror, cache, freshness, usualMode }: ViewSources):
     users: readonly UserId[],
     answer: (view: View) => T,
   ): Promise<T> {
-    if ((asking.freshness ?? usualMode) === 'lease') await together();
     if (isCurrentEnough(asking)) freshness.renewLease();
     else {
-      await freshness.latest();
+      await freshness.latest(asking.since);
       if (asking.atLeast !== null) requireReached(mirror, asking.atLeast);
     }
     const fills: Filled[] = [];

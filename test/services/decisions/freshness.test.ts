@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises';
+import { setImmediate as endOfTurn, setTimeout as pause } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import type { Revision } from '../../../src/domain/revisions.ts';
 import { settingValues } from '../../../src/domain/settings.ts';
@@ -33,7 +33,7 @@ function open(options: Partial<FreshnessSources> = {}) {
     mirror,
     leaseMs: 50,
     timeoutMs: 5_000,
-    noteWaiting: () => {},
+    noteSharers: () => {},
     readHead,
     acknowledgePlace: async (lost) => void acknowledged.push(lost),
     ...options,
@@ -99,7 +99,7 @@ test('a head that others have overtaken while it was read is not lost history', 
     mirror,
     leaseMs: 50,
     timeoutMs: 5_000,
-    noteWaiting: () => {},
+    noteSharers: () => {},
     acknowledgePlace: async (lost) => void acknowledged.push(lost),
     async readHead() {
       const head = await opened.readHead();
@@ -193,4 +193,41 @@ test('a read that takes too long is unavailable, and the next one is read anew',
   await expect(freshness.latest()).rejects.toMatchObject({ code: 'unavailable' });
   hangs = false;
   await freshness.latest();
+});
+
+test('the head begins to be read for those who have come, if any of those before them asked for it', async () => {
+  let reads = 0;
+  let fails = false;
+  const { readHead } = open();
+  const { freshness } = open({
+    readHead: async () => {
+      reads += 1;
+      if (fails) throw new Error('cut');
+      return readHead();
+    },
+  });
+  await freshness.latest();
+  reads = 0;
+  const first = freshness.expectQuestions();
+  await endOfTurn();
+  expect(reads).toBe(0);
+  await freshness.latest(first);
+  expect(reads).toBe(1);
+  const second = freshness.expectQuestions();
+  await endOfTurn();
+  expect(reads).toBe(2);
+  await Promise.all([freshness.latest(second), freshness.latest(second)]);
+  expect(reads).toBe(2);
+  // What asks for itself, as a lease that is renewed, says nothing of those who come.
+  freshness.expectQuestions();
+  await freshness.latest();
+  const read = reads;
+  freshness.expectQuestions();
+  await endOfTurn();
+  expect(reads).toBe(read);
+  await freshness.latest(freshness.expectQuestions());
+  fails = true;
+  const third = freshness.expectQuestions();
+  await pause(5);
+  await expect(freshness.latest(third)).rejects.toThrow('cut');
 });

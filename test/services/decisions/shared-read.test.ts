@@ -1,82 +1,116 @@
 import { setImmediate as endOfTurn, setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { shareReads, turnsToJoin } from '../../../src/services/decisions/shared-read.ts';
+import { SharedRead } from '../../../src/services/decisions/shared-read.ts';
 import { type Breakage, withBrokenBuild } from '../../support/broken-build.ts';
 
-/** Who asks when, and how long each read takes, in milliseconds. */
+/** Who comes when, how long each read takes, and how long they wait before they ask with a mark; null asks at once without. */
 interface Rush {
-  readonly arrivals: readonly number[];
+  readonly arrivals: readonly { readonly at: number; readonly patience: number | null }[];
   readonly durations: readonly number[];
 }
 
 const rushes: fc.Arbitrary<Rush> = fc.record({
-  arrivals: fc.array(fc.nat(12), { minLength: 1, maxLength: 12 }),
+  arrivals: fc.array(fc.record({ at: fc.nat(12), patience: fc.option(fc.nat(6)) }), {
+    minLength: 1,
+    maxLength: 12,
+  }),
   durations: fc.array(fc.nat(5), { minLength: 1, maxLength: 4 }),
 });
 
-/** Throws when somebody gets the outcome of a read that began before they asked, or when two reads are under way at once. */
-async function play(share: typeof shareReads, { arrivals, durations }: Rush): Promise<void> {
+interface Build {
+  readonly SharedRead: typeof SharedRead;
+}
+
+/** Throws when somebody gets the outcome of a read that began before they came, or when two reads are under way at once. */
+async function play(build: Build, { arrivals, durations }: Rush): Promise<void> {
   let clock = 0;
   let underWay = 0;
-  const waited: number[] = [];
-  const ask = share(async (waiting) => {
-    const began = ++clock;
-    expect(underWay, 'reads under way').toBe(0);
-    underWay += 1;
-    waited.push(waiting);
-    await pause(durations[waited.length % durations.length]);
-    underWay -= 1;
-    return began;
-  });
-  const asks = arrivals.map(async (milliseconds) => {
-    await pause(milliseconds);
-    const asked = ++clock;
-    expect(await ask(), 'when the read began').toBeGreaterThan(asked);
+  let count = 0;
+  const shared: number[] = [];
+  const reads = new build.SharedRead(
+    async () => {
+      const began = ++clock;
+      expect(underWay, 'reads under way').toBe(0);
+      underWay += 1;
+      count += 1;
+      await pause(durations[count % durations.length]);
+      underWay -= 1;
+      return began;
+    },
+    (sharers) => void shared.push(sharers),
+  );
+  const asks = arrivals.map(async ({ at, patience }) => {
+    await pause(at);
+    const came = ++clock;
+    const { mark } = reads;
+    if (patience !== null) await pause(patience);
+    expect(await reads.ask(patience === null ? undefined : mark), 'when the read began').toBeGreaterThan(
+      came,
+    );
   });
   await Promise.all(asks);
-  expect(waited.reduce((sum, waiting) => sum + waiting)).toBe(arrivals.length);
+  const least = arrivals.filter(({ patience }) => patience === null).length;
+  const told = shared.reduce((sum, sharers) => sum + sharers, 0);
+  expect(told, 'sharers').toBeGreaterThanOrEqual(least);
+  expect(told, 'sharers').toBeLessThanOrEqual(arrivals.length);
+  expect(shared).toHaveLength(count);
+}
+
+/** A read that ends when the test says so. */
+function openHeld() {
+  const release: (() => void)[] = [];
+  const reads = new SharedRead(() => new Promise<void>((resolve) => release.push(resolve)));
+  return { release, reads };
 }
 
 describe('a shared read', () => {
-  test('began after whoever gets its outcome asked, and is the only one under way', async () => {
+  test('began after whoever gets its outcome came, and is the only one under way', async () => {
     await fc.assert(
-      fc.asyncProperty(rushes, (rush) => play(shareReads, rush)),
+      fc.asyncProperty(rushes, (rush) => play({ SharedRead }, rush)),
       { numRuns: 60 },
     );
   });
 
-  test('is one for all who ask within some turns, and one more for all who come while it is under way', async () => {
-    const release: (() => void)[] = [];
-    const ask = shareReads(() => new Promise<void>((resolve) => release.push(resolve)));
-    const first = [ask(), ask()];
-    for (let turn = 1; turn < turnsToJoin; turn += 1) {
-      await endOfTurn();
-      first.push(ask());
-    }
+  test('is one for all who ask in a turn, and one more for all who come while it is under way', async () => {
+    const { reads, release } = openHeld();
+    const first = [reads.ask(), reads.ask()];
     await endOfTurn();
-    await endOfTurn();
-    expect(release).toHaveLength(1);
-    const second = [ask(), ask()];
+    const second = [reads.ask(), reads.ask()];
     await endOfTurn();
     expect(release).toHaveLength(1);
     release[0]?.();
     await Promise.all(first);
-    // Who was just answered asks again.
-    second.push(ask());
-    while (release.length < 2) await endOfTurn();
+    await endOfTurn();
     release[1]?.();
     await Promise.all(second);
     expect(release).toHaveLength(2);
   });
 
+  test('that began before anybody asked is for all who had come by then, however late they ask', async () => {
+    const { reads, release } = openHeld();
+    const { mark } = reads;
+    const begun = reads.begin();
+    await endOfTurn();
+    const early = reads.ask(mark);
+    release[0]?.();
+    await Promise.all([begun, early]);
+    await reads.ask(mark);
+    expect(release).toHaveLength(1);
+    const late = reads.ask(reads.mark);
+    await endOfTurn();
+    expect(release).toHaveLength(2);
+    release[1]?.();
+    await late;
+  });
+
   test('that fails fails for those who waited for it, and the next is a new one (C-11)', async () => {
     let fails = true;
-    const ask = shareReads(() => (fails ? Promise.reject(new Error('cut')) : Promise.resolve('read')));
-    const unlucky = [ask(), ask()];
+    const reads = new SharedRead(() => (fails ? Promise.reject(new Error('cut')) : Promise.resolve('read')));
+    const unlucky = [reads.ask(), reads.ask()];
     for (const one of unlucky) await expect(one).rejects.toThrow('cut');
     fails = false;
-    expect(await ask()).toBe('read');
+    expect(await reads.ask()).toBe('read');
   });
 });
 
@@ -84,14 +118,24 @@ const file = 'services/decisions/shared-read.ts';
 const breakages: Readonly<Record<string, Breakage>> = {
   'those who come later share the read that is under way': {
     file,
-    replace: '      next = undefined;\n',
-    by: '      reading.finally(() => { next = undefined; }).catch(() => {});\n',
+    replace: '    this.#next = undefined;\n',
+    by: '    queueMicrotask(() => void this.#newest?.finally(() => { this.#next = undefined; }).catch(() => {}));\n',
   },
-  'what was read is given again': { file, replace: '      next = undefined;\n', by: '' },
+  'what was read is given again': { file, replace: '    this.#next = undefined;\n', by: '' },
+  'who came when a read had begun shares it': {
+    file,
+    replace: 'since < this.#begun',
+    by: 'since <= this.#begun',
+  },
   'the next read does not wait for the one under way': {
     file,
-    replace: 'underWay.then(joinersAreIn, joinersAreIn)',
-    by: 'joinersAreIn()',
+    replace: '(this.#newest ?? Promise.resolve()).then(begin, begin)',
+    by: 'Promise.resolve().then(begin)',
+  },
+  'a mark is that of the next read': {
+    file,
+    replace: '    return this.#begun;',
+    by: '    return this.#begun - 1;',
   },
 };
 
@@ -99,8 +143,8 @@ test.for(Object.entries(breakages))('a build is found out in which %s', async ([
   await withBrokenBuild(
     breakage,
     async (load) => {
-      const broken = await load<{ shareReads: typeof shareReads }>(file);
-      const plays = fc.asyncProperty(rushes, (rush) => play(broken.shareReads, rush));
+      const broken = await load<Build>(file);
+      const plays = fc.asyncProperty(rushes, (rush) => play(broken, rush));
       await expect(fc.assert(plays, { numRuns: 60, endOnFailure: true })).rejects.toThrow();
     },
     'services/decisions',
