@@ -20,13 +20,13 @@ type Handle = RequestListener<typeof Arrival>;
 const turnsToJoin = 6;
 /** The driver writes what it was told in one turn at the end of the next. */
 const turnsToSend = 2;
-/** With more under way at once, their memory is moved by the garbage collector more often than it is worth. */
+/** With more at a time the garbage collector moves the memory of those under way more often than it is worth. */
 const mostTogether = 128;
 
 /**
  * Hands over together the requests that come within some turns of the event loop: a processor does the same for many
  * sooner than this and that for each, and whoever reads the answers is woken once. What they wait for, the newest
- * revision, is on its way by then if those before them asked for it.
+ * revision, begins to be read before if any of those who came last asked for it.
  */
 export function gatherArrivals(
   handle: Handle,
@@ -37,13 +37,13 @@ export function gatherArrivals(
 
   async function handOver(): Promise<void> {
     isHandingOver = true;
-    await endOfTurn(turnsToJoin);
     while (gathered.length > 0) {
+      if (gathered.length < mostTogether) await endOfTurn(turnsToJoin);
       const arrivals = gathered.splice(0, mostTogether);
       const mark = expectQuestions();
       for (const [request] of arrivals) if (request.complete) request.mark = mark;
       await endOfTurn(turnsToSend);
-      // Nobody would get the answer of others: their client is gone, or sent what is no request and is hung up on.
+      // Nobody would get the answer of others: their client has hung up, or sent what is no request and is hung up on.
       for (const [request, answer] of arrivals) if (request.socket.writable) handle(request, answer);
     }
     isHandingOver = false;

@@ -5,7 +5,11 @@ import { hangUpSoon, readNoFurther } from './hanging-up.ts';
 import { problemOf, problemType } from './problem.ts';
 import { newRequestId } from './request-ids.ts';
 
-const refusals: Readonly<Record<string, readonly [ErrorCode, string]>> = {
+export const unknownEncoding = 'a body comes with a length or `chunked`';
+
+/** By Node's code, what is said, and the part of the request that it is about. */
+const refusals: Readonly<Record<string, readonly [ErrorCode, string, pointer?: string]>> = {
+  HPE_INVALID_TRANSFER_ENCODING: ['invalid_input', unknownEncoding, '/header/transfer-encoding'],
   HPE_HEADER_OVERFLOW: ['payload_too_large', 'the header is too large'],
   ERR_HTTP_REQUEST_TIMEOUT: ['invalid_input', 'the request did not arrive in time'],
   UNMET_EXPECTATION: ['invalid_input', '`Expect` can only be 100-continue'],
@@ -36,9 +40,13 @@ export function answerBrokenRequest(error: Error & { code?: string }, socket: So
     });
     return;
   }
-  const [code, detail] = refusals[error.code ?? ''] ?? ['invalid_input', 'this is not an HTTP request'];
+  const [code, detail, pointer] = refusals[error.code ?? ''] ?? [
+    'invalid_input',
+    'this is not an HTTP request',
+  ];
+  const errors = pointer === undefined ? {} : { errors: [{ pointer, code: 'invalid_value', detail }] };
   const id = newRequestId();
-  const problem = problemOf(new RolecallError(code, detail), id);
+  const problem = problemOf(new RolecallError(code, detail, errors), id);
   const body = JSON.stringify(problem);
   socket.end(
     [

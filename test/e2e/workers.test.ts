@@ -25,15 +25,16 @@ async function adminKey(): Promise<string> {
   return JSON.parse(made.stdout).key;
 }
 
-async function serve(workers: string): Promise<{ url: string; program: Program }> {
-  program = start(['serve'], environmentFor(database.url, { ROLECALL_WORKERS: workers }));
-  const [, url] = await program.prints(/"msg":"listening on ([^"]+)"/);
+async function serve(workers: number): Promise<{ url: string; program: Program }> {
+  program = start(['serve'], environmentFor(database.url, { ROLECALL_WORKERS: String(workers) }));
+  // One that is told to stop before it listens could not start.
+  const [, url] = await program.prints(new RegExp(`(?:[^]*?"msg":"listening on ([^"]+)"){${workers}}`));
   return { url: url as string, program };
 }
 
 test('several workers are right together, count together, are replaced when they die, and stop together', async () => {
   const key = await adminKey();
-  const { url, program } = await serve('2');
+  const { url, program } = await serve(2);
   const ask = async (path: string, init: RequestInit = {}) => {
     const headers = {
       authorization: `Bearer ${key}`,
@@ -76,7 +77,7 @@ test('several workers are right together, count together, are replaced when they
 
 test('metrics of several workers are those of the one that is behind, and 503 while one says nothing', async () => {
   const key = await adminKey();
-  const { url, program } = await serve('2');
+  const { url, program } = await serve(2);
   const scrape = () =>
     fetch(`${url}/metrics`, { headers: { authorization: `Bearer ${key}`, connection: 'close' } });
   // Scraping asks too: each worker has come to the newest revision once it was scraped, and none beyond it.
@@ -95,7 +96,7 @@ test('metrics of several workers are those of the one that is behind, and 503 wh
 });
 
 test('workers that are told to stop themselves, and then by the command, stop as gently as by one of both', async () => {
-  const { url, program } = await serve('2');
+  const { url, program } = await serve(2);
   const alive = async () => (await fetch(`${url}/livez`, { headers: { connection: 'close' } })).status;
   expect(await alive()).toBe(200);
   // As a signal to the whole process group does.

@@ -106,7 +106,7 @@ test('a request that has not come as a whole is as of no mark', () => unmarked()
 const file = 'http/arrivals.ts';
 
 test.for<readonly [string, Omit<Breakage, 'file'>, (gather: typeof gatherArrivals) => Promise<void>]>([
-  ['nobody waits for others', { replace: 'await endOfTurn(turnsToJoin);', by: '' }, together],
+  ['nobody waits for others', { replace: 'await endOfTurn(turnsToJoin);', by: ';' }, together],
   ['all have one mark', { replace: 'gathered.splice(0, mostTogether)', by: 'gathered.splice(0)' }, inParts],
   ['what has begun to come counts as whole', { replace: 'if (request.complete) ', by: '' }, unmarked],
 ])('a build is found out in which %s', async ([, breakage, tried]) => {

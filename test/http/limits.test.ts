@@ -213,10 +213,9 @@ test('a body that is none gives the place of its request back, though its client
   const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
   socket.on('error', () => {}).resume();
   const headers = `authorization: Bearer ${greedy}\r\ncontent-type: application/json\r\n`;
-  socket.write(
-    `POST /authorize HTTP/1.1\r\nhost: x\r\n${headers}transfer-encoding: chunked\r\n\r\nno chunk\r\n`,
-  );
+  socket.write(`POST /authorize HTTP/1.1\r\nhost: x\r\n${headers}transfer-encoding: chunked\r\n\r\n`);
   await vi.waitFor(() => expect(entered).toHaveBeenCalled(), 10_000);
+  socket.write('no chunk\r\n');
   await vi.waitFor(() => expect(limits.inFlight).toBe(0), 10_000);
   socket.destroy();
 });

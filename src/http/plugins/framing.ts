@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { FastifyInstance } from 'fastify';
 import { type InputFault, RolecallError } from '../../domain/errors.ts';
-import { answerBrokenRequest, unmetExpectation } from '../broken-requests.ts';
+import { answerBrokenRequest, unknownEncoding, unmetExpectation } from '../broken-requests.ts';
 
 /**
  * Refuses a request that somebody on its way may have cut out of the stream differently, and hangs up: what follows it on
@@ -25,9 +25,9 @@ function faultOf({ headers, method, httpVersion }: IncomingMessage): InputFault 
   if (httpVersion !== '1.1' && httpVersion !== '1.0')
     return { pointer: '', code: 'invalid_value', detail: 'this service speaks HTTP/1.1' };
   const encoding = headers['transfer-encoding'];
-  // Node hands such a request over and complains when it comes to the body.
+  // Where it does not end in `chunked`, Node's parser says so itself.
   if (encoding !== undefined && encoding.toLowerCase() !== 'chunked')
-    return fault('transfer-encoding', 'a body comes with a length or `chunked`');
+    return fault('transfer-encoding', unknownEncoding);
   if (method === 'GET' && (encoding !== undefined || (headers['content-length'] ?? '0') !== '0'))
     return fault('content-length', 'a GET has no body');
   // A second one is joined to the first by a comma.

@@ -42,14 +42,18 @@ export class SharedRead<T> {
   }
 
   #begin(): Promise<T> {
-    this.#begun += 1;
     this.#next = undefined;
     this.#sharers = this.#waiting;
     this.#waiting = 0;
     const reading = this.#read();
+    this.#begun += 1;
     this.#newest = reading;
     const note = () => this.#noteSharers(this.#sharers);
-    reading.then(note, note);
+    reading.then(note, () => {
+      note();
+      // Whoever asks from now on may have more luck with the next.
+      this.#newest = undefined;
+    });
     return reading;
   }
 }

@@ -107,9 +107,11 @@ describe('a shared read', () => {
   test('that fails fails for those who waited for it, and the next is a new one (C-11)', async () => {
     let fails = true;
     const reads = new SharedRead(() => (fails ? Promise.reject(new Error('cut')) : Promise.resolve('read')));
+    const { mark } = reads;
     const unlucky = [reads.ask(), reads.ask()];
     for (const one of unlucky) await expect(one).rejects.toThrow('cut');
     fails = false;
+    expect(await reads.ask(mark)).toBe('read');
     expect(await reads.ask()).toBe('read');
   });
 });
