@@ -2,6 +2,14 @@ import { RolecallError } from '../../domain/errors.ts';
 import type { Sql } from '../database.ts';
 import type { Loss } from './losses.ts';
 import type { Step } from './steps.ts';
+import {
+  columnsOf,
+  primaryKeyOf,
+  type Reference,
+  referencesOf,
+  type Sequence,
+  sequencesOf,
+} from './table-shapes.ts';
 
 /** The schema that keeps what ways down took away. Not ours to describe: it is gone once all of it came back. */
 const archive = 'rolecall_archive';
@@ -19,7 +27,7 @@ interface Kept {
   /** Null for a whole table. */
   readonly columns: readonly string[] | null;
   readonly keys: readonly string[];
-  readonly sequences: readonly { readonly name: string; readonly last: string; readonly called: boolean }[];
+  readonly sequences: readonly Sequence[];
 }
 
 /**
@@ -87,10 +95,7 @@ async function archiveIsOpen(sql: Sql): Promise<boolean> {
  * archive when it is empty. A row comes back only if everything it refers to is still there.
  */
 export async function restoreKept(sql: Sql, step: Step): Promise<readonly Restored[]> {
-  const [there] = await sql<
-    { found: boolean }[]
-  >`select to_regclass(${`${archive}.contents`}) is not null as found`;
-  if (!there?.found) return [];
+  if (!(await archiveIsOpen(sql))) return [];
   const rows = await sql<{ kept: Kept }[]>`
     select kept from ${sql(`${archive}.contents`)} where step = ${step.name} order by name`;
   const references = await referencesOf(sql);
@@ -187,23 +192,6 @@ async function closeIfEmpty(sql: Sql): Promise<void> {
   if (ours) await sql`drop schema ${sql(archive)}`;
 }
 
-/** A foreign key of one of our tables. */
-interface Reference {
-  readonly from: string;
-  readonly to: string;
-  readonly columns: readonly string[];
-  readonly targets: readonly string[];
-}
-
-function referencesOf(sql: Sql): Promise<readonly Reference[]> {
-  return sql<Reference[]>`
-    select a.relname as from, b.relname as to,
-      array_to_json(array(select attname from unnest(conkey) with ordinality k (n, place) join pg_attribute on (attrelid, attnum) = (conrelid, n) order by place)) as columns,
-      array_to_json(array(select attname from unnest(confkey) with ordinality k (n, place) join pg_attribute on (attrelid, attnum) = (confrelid, n) order by place)) as targets
-    from pg_constraint join pg_class a on a.oid = conrelid join pg_class b on b.oid = confrelid
-    where contype = 'f' and a.relnamespace = 'rolecall'::regnamespace and b.relnamespace = 'rolecall'::regnamespace`;
-}
-
 function parentsFirst(kept: readonly Kept[], references: readonly Reference[]): readonly Kept[] {
   const placed: Kept[] = [];
   let waiting = kept;
@@ -222,39 +210,4 @@ function parentsFirst(kept: readonly Kept[], references: readonly Reference[]): 
     waiting = waiting.filter((each) => !ready.includes(each));
   }
   return placed;
-}
-
-function columnsOf(sql: Sql, table: string): Promise<readonly { name: string; own: boolean }[]> {
-  return sql<{ name: string; own: boolean }[]>`
-    select attname as name, 'rolecall'::regnamespace in (t.typnamespace, e.typnamespace) as own
-    from pg_attribute join pg_type t on t.oid = atttypid left join pg_type e on e.oid = t.typelem
-    where attrelid = to_regclass(${`rolecall.${table}`}) and attnum > 0 and not attisdropped order by attnum`;
-}
-
-async function primaryKeyOf(sql: Sql, table: string): Promise<string[]> {
-  const rows = await sql<{ name: string }[]>`
-    select attname as name from pg_index join pg_attribute on attrelid = indrelid and attnum = any(indkey)
-    where indisprimary and indrelid = to_regclass(${`rolecall.${table}`}) order by attnum`;
-  return rows.map(({ name }) => name);
-}
-
-/** Where the numbering of rows stands, so that no key is ever given out again. */
-async function sequencesOf(
-  sql: Sql,
-  table: string,
-  columns: readonly string[] | null,
-): Promise<Kept['sequences']> {
-  const owned = await sql<{ name: string; column: string }[]>`
-    select pg_get_serial_sequence(${`rolecall.${table}`}, attname) as name, attname as column from pg_attribute
-    where attrelid = to_regclass(${`rolecall.${table}`}) and attnum > 0 and not attisdropped
-      and pg_get_serial_sequence(${`rolecall.${table}`}, attname) is not null`;
-  const sequences = [];
-  for (const { name, column } of owned) {
-    if (columns !== null && !columns.includes(column)) continue;
-    const [state] = await sql.unsafe<{ last: string; called: boolean }[]>(
-      `select last_value::text as last, is_called as called from ${name}`,
-    );
-    if (state) sequences.push({ name, ...state });
-  }
-  return sequences;
 }
