@@ -322,7 +322,7 @@ describe('what claims give', () => {
   });
 });
 
-test('before an issuer has any mapping nothing of its tokens is noted, and none of them counts later: the newest may say less', async () => {
+test('a token from before its issuer had any mapping is not noted, and never counts: a newer one may have said less', async () => {
   const unmapped = await startProvider();
   const variables = { ROLECALL_IDENTITY_PROVIDERS: JSON.stringify([unmapped.settings]) };
   const alone = await startTestService({ variables });

@@ -1,4 +1,4 @@
-/** Requests as `inject` takes them, over connections to a server that listens: what comes past these is not all of the product. */
+/** Requests as `inject` takes them, but over connections: what is injected passes by all that stands before Fastify. */
 import { once } from 'node:events';
 import { Agent, type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
